@@ -1,0 +1,42 @@
+/** The object store port: content-addressed bytes. A blob's name is its digest, so it never changes. */
+
+/** `sha256:` and 64 lowercase hexadecimal digits. */
+export type Digest = `sha256:${string}`;
+
+export interface BlobInfo {
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+}
+
+export interface PutOptions {
+  /** Refuse with DIGEST_MISMATCH (invalid_argument) unless the bytes have this digest. */
+  readonly expect?: Digest;
+  /** Refuse with TOO_LARGE beyond this. */
+  readonly maxBytes?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface BlobStore {
+  /** Stores bytes; durable when it answers. Putting what is there already is a no-op that answers the same. */
+  put(bytes: Uint8Array | AsyncIterable<Uint8Array>, options?: PutOptions): Promise<BlobInfo>;
+  /** Reads all of a blob or a range; whole reads are verified against the digest (DIGEST_MISMATCH, data_loss). NOT_FOUND if absent. */
+  get(
+    digest: Digest,
+    range?: { readonly offset: number; readonly length?: number },
+  ): AsyncIterable<Uint8Array>;
+  /** The whole blob in memory, verified. */
+  bytes(digest: Digest, options?: { readonly maxBytes?: number }): Promise<Uint8Array>;
+  /** A local file with the blob's bytes, verified: the stored file itself or a cached copy. Read only. */
+  localPath(digest: Digest): Promise<string>;
+  stat(digest: Digest): Promise<BlobInfo | undefined>;
+  list(options?: { readonly after?: Digest; readonly limit?: number }): Promise<readonly BlobInfo[]>;
+  remove(digest: Digest): Promise<void>;
+  /** A URL from which the blob can be fetched for a while; undefined where the store has no such thing (files). */
+  presign(digest: Digest, options: { readonly expiresInS: number }): Promise<string | undefined>;
+  /** Reads every blob and tells which no longer have their digest. */
+  verify(options?: {
+    readonly signal?: AbortSignal;
+  }): AsyncIterable<{ readonly digest: Digest; readonly ok: boolean }>;
+  check(): Promise<void>;
+  close(): Promise<void>;
+}
