@@ -18,7 +18,10 @@ const barrels: Readonly<Record<string, string>> = {
   'millrace/monitoring/v1': 'monitoring',
   inference: 'inference',
   onnx: 'onnx',
-  grpc: 'grpc',
+  'grpc/health/v1': 'grpc-health',
+  'grpc/reflection/v1': 'grpc-reflection',
+  'grpc/reflection/v1alpha': 'grpc-reflection-v1alpha',
+  'google/rpc': 'google-rpc',
 };
 
 execFileSync(join(bin, 'buf'), ['generate'], {

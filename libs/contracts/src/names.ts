@@ -71,10 +71,7 @@ function encodeSegment(value: string): string {
 function decodeSegment(segment: string): string | undefined {
   try {
     const value = decodeURIComponent(segment);
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: names without control characters are the rule checked here
-    return value.length >= 1 && value.length <= 256 && !/[\u0000-\u001f\u007f]/.test(value)
-      ? value
-      : undefined;
+    return value.length >= 1 && value.length <= 256 && !/\p{Cc}/u.test(value) ? value : undefined;
   } catch {
     return undefined;
   }

@@ -1,0 +1,131 @@
+import { randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { access, constants, type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { notFound } from '@millrace/errors';
+import { hexOf } from './digest.ts';
+import type { BlobInfo, BlobStore, Digest } from './port.ts';
+import { gather, intake, isIntact, verified } from './stream.ts';
+
+const readBytes = 1 << 20;
+/** Temporary files older than this were left by a crash. */
+const staleMs = 60 * 60 * 1000;
+
+/**
+ * Blobs as files: `<folder>/<first two digits>/<64 digits>`. A blob is written under a temporary name, fsynced, renamed,
+ * and its folder fsynced, so that after a power cut it is there whole or not at all.
+ */
+export async function openFiles(folder: string): Promise<BlobStore> {
+  const incoming = join(folder, 'incoming');
+  await mkdir(incoming, { recursive: true });
+  await sweep(incoming);
+  const pathOf = (digest: Digest) => join(folder, hexOf(digest).slice(0, 2), hexOf(digest));
+
+  async function statOf(digest: Digest): Promise<BlobInfo | undefined> {
+    const found = await stat(pathOf(digest)).catch(absent);
+    return found?.isFile() ? { digest, sizeBytes: found.size } : undefined;
+  }
+
+  async function* read(digest: Digest, start = 0, end?: number): AsyncGenerator<Uint8Array> {
+    const path = pathOf(digest);
+    if (!(await statOf(digest))) throw notFound(`blob ${digest}`);
+    if (end !== undefined && end < start) return;
+    yield* createReadStream(path, { start, ...(end === undefined ? {} : { end }), highWaterMark: readBytes });
+  }
+
+  const store: BlobStore = {
+    async put(source, options = {}) {
+      const temporary = join(incoming, randomUUID());
+      const input = intake(source, options);
+      try {
+        const file = await open(temporary, 'wx', 0o640);
+        await writeAll(file, input.chunks);
+        const info = input.finish();
+        const path = pathOf(info.digest);
+        if (await statOf(info.digest)) return info;
+        await mkdir(dirname(path), { recursive: true });
+        await rename(temporary, path);
+        await syncFolder(dirname(path));
+        await syncFolder(folder);
+        return info;
+      } finally {
+        await rm(temporary, { force: true });
+      }
+    },
+    get: (digest, range) =>
+      range
+        ? read(digest, range.offset, range.length === undefined ? undefined : range.offset + range.length - 1)
+        : verified(digest, read(digest)),
+    bytes: (digest, options) => gather(store.get(digest), options?.maxBytes),
+    async localPath(digest) {
+      for await (const _ of store.get(digest));
+      return pathOf(digest);
+    },
+    stat: statOf,
+    async list(options = {}) {
+      const found: BlobInfo[] = [];
+      const after = options.after ? hexOf(options.after) : '';
+      for (const shelf of (await readdir(folder)).filter((name) => /^[0-9a-f]{2}$/.test(name)).sort()) {
+        if (shelf < after.slice(0, 2)) continue;
+        for (const name of (await readdir(join(folder, shelf))).sort()) {
+          if (name <= after || !/^[0-9a-f]{64}$/.test(name)) continue;
+          const info = await statOf(`sha256:${name}`);
+          if (info) found.push(info);
+          if (found.length >= (options.limit ?? 1000)) return found;
+        }
+      }
+      return found;
+    },
+    async remove(digest) {
+      await rm(pathOf(digest), { force: true });
+    },
+    presign: async () => undefined,
+    async *verify(options = {}) {
+      for (let after: Digest | undefined; ; ) {
+        const page = await store.list(after ? { after } : {});
+        for (const { digest } of page) {
+          options.signal?.throwIfAborted();
+          yield { digest, ok: await isIntact(digest, read(digest)) };
+        }
+        after = page.at(-1)?.digest;
+        if (!after) return;
+      }
+    },
+    check: () => access(folder, constants.R_OK | constants.W_OK),
+    close: async () => {},
+  };
+  return store;
+}
+
+async function writeAll(file: FileHandle, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  try {
+    for await (const chunk of chunks) await file.writeFile(chunk);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  // Windows cannot open a folder to sync it; its renames are journaled.
+  if (process.platform === 'win32') return;
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function sweep(incoming: string): Promise<void> {
+  const limit = Date.now() - staleMs;
+  for (const name of await readdir(incoming)) {
+    const found = await stat(join(incoming, name)).catch(absent);
+    if (found && found.mtimeMs < limit) await rm(join(incoming, name), { force: true });
+  }
+}
+
+function absent(error: NodeJS.ErrnoException): undefined {
+  if (error.code === 'ENOENT') return undefined;
+  throw error;
+}

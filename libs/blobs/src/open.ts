@@ -1,0 +1,42 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { invalidField } from '@millrace/errors';
+import { openFiles } from './files.ts';
+import type { BlobStore } from './port.ts';
+
+export interface OpenBlobsOptions {
+  /** `file:<folder>`, or `s3+http://key:secret@host:port/bucket` (`s3+https` for TLS). */
+  readonly url: string;
+  /** Where a remote store keeps local copies. @default `.millrace/blob-cache` */
+  readonly cacheDir?: string;
+}
+
+/** Opens the object store a URL names. INVALID_FIELD `BLOBS_URL` for any other text, which is not repeated: it may hold a secret. */
+export async function openBlobs(options: OpenBlobsOptions): Promise<BlobStore> {
+  if (options.url.startsWith('file:')) {
+    return openFiles(
+      options.url.startsWith('file://') ? fileURLToPath(options.url) : options.url.slice('file:'.length),
+    );
+  }
+  const url = URL.parse(options.url.replace(/^s3\+/, ''));
+  const bucket = url?.pathname.slice(1) ?? '';
+  if (!url || !/^s3\+https?:/.test(options.url) || !/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket)) {
+    throw invalidField(
+      'BLOBS_URL',
+      'is no object store',
+      'file:<folder> or s3+http(s)://key:secret@host:port/bucket',
+    );
+  }
+  const useSSL = url.protocol === 'https:';
+  // Loaded only when asked for: a suite on one machine does not pay for the client at start.
+  const { openMinio } = await import('./minio.ts');
+  return openMinio({
+    endPoint: url.hostname,
+    port: url.port ? Number(url.port) : useSSL ? 443 : 80,
+    useSSL,
+    accessKey: decodeURIComponent(url.username),
+    secretKey: decodeURIComponent(url.password),
+    bucket,
+    cacheDir: options.cacheDir ?? join('.millrace', 'blob-cache'),
+  });
+}

@@ -1,0 +1,146 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { isCoded } from '@millrace/errors';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type BlobStore, type Digest, digestOf } from '../src/index.ts';
+
+/** What a store is run against, beside the store itself. */
+export interface Subject {
+  readonly store: BlobStore;
+  /** Changes one bit of a stored blob behind the store's back. */
+  damage(digest: Digest): Promise<void>;
+  /** How many unfinished uploads lie in the store. */
+  leftovers(): Promise<number>;
+  readonly presigns: boolean;
+  close(): Promise<void>;
+}
+
+/** What every object store must do; each adapter's test file runs it. */
+export function blobContract(name: string, start: () => Promise<Subject>): void {
+  describe(`blobs on ${name}`, () => {
+    let subject: Subject;
+    beforeAll(async () => {
+      subject = await start();
+    }, 120_000);
+    afterAll(async () => subject?.close());
+
+    test('any bytes come back the same, under their SHA-256', async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.uint8Array({ maxLength: 4096 }), async (bytes) => {
+          const info = await subject.store.put(bytes);
+          expect(info.digest).toBe(`sha256:${createHash('sha256').update(bytes).digest('hex')}`);
+          expect(info.sizeBytes).toBe(bytes.byteLength);
+          expect(Buffer.from(await subject.store.bytes(info.digest)).equals(bytes)).toBe(true);
+        }),
+        { numRuns: 25 },
+      );
+    });
+
+    test('any range is the slice of the whole', async () => {
+      const bytes = randomBytes(10_000);
+      const { digest } = await subject.store.put(bytes);
+      await fc.assert(
+        fc.asyncProperty(
+          fc.nat(11_000),
+          fc.option(fc.nat(11_000), { nil: undefined }),
+          async (offset, length) => {
+            const got = await collect(
+              subject.store.get(digest, length === undefined ? { offset } : { offset, length }),
+            );
+            const end = length === undefined ? undefined : offset + length;
+            expect(got.equals(bytes.subarray(offset, end))).toBe(true);
+          },
+        ),
+        { numRuns: 40 },
+      );
+    });
+
+    test('a stream of 40 MB is stored whole and putting it again is a no-op', async () => {
+      const chunk = randomBytes(1 << 20);
+      async function* chunks() {
+        for (let i = 0; i < 40; i++) yield chunk;
+      }
+      const first = await subject.store.put(chunks());
+      expect(first.sizeBytes).toBe(40 << 20);
+      expect(await subject.store.put(chunks())).toEqual(first);
+      expect(await subject.store.stat(first.digest)).toEqual(first);
+      const file = await open(await subject.store.localPath(first.digest), 'r');
+      expect((await file.stat()).size).toBe(40 << 20);
+      await file.close();
+    }, 60_000);
+
+    test('bytes with another digest than expected are refused and leave nothing', async () => {
+      const bytes = randomBytes(100);
+      const expected = digestOf(randomBytes(100));
+      const refusal = await subject.store.put(bytes, { expect: expected }).catch((error: unknown) => error);
+      expect(isCoded(refusal, 'DIGEST_MISMATCH') && refusal.kind).toBe('invalid_argument');
+      expect(await subject.store.stat(digestOf(bytes))).toBeUndefined();
+      expect(await subject.store.stat(expected)).toBeUndefined();
+      expect(await subject.leftovers()).toBe(0);
+    });
+
+    test('an upload that fails half-way or grows too large leaves nothing', async () => {
+      async function* broken() {
+        yield randomBytes(100_000);
+        throw new Error('the sender went away');
+      }
+      await expect(subject.store.put(broken())).rejects.toThrow();
+      const refusal = await subject.store
+        .put(randomBytes(1001), { maxBytes: 1000 })
+        .catch((error: unknown) => error);
+      expect(isCoded(refusal, 'TOO_LARGE')).toBe(true);
+      expect(await subject.leftovers()).toBe(0);
+    });
+
+    test('a blob whose bytes changed is noticed by reading and by verify', async () => {
+      const { digest } = await subject.store.put(randomBytes(5000));
+      await subject.damage(digest);
+      const refusal = await subject.store.bytes(digest).catch((error: unknown) => error);
+      expect(isCoded(refusal, 'DIGEST_MISMATCH') && refusal.kind).toBe('data_loss');
+      const bad: string[] = [];
+      for await (const found of subject.store.verify()) if (!found.ok) bad.push(found.digest);
+      expect(bad).toEqual([digest]);
+      await subject.store.remove(digest);
+    });
+
+    test('what is not there is NOT_FOUND, and what is no digest is refused', async () => {
+      const absent = digestOf(randomBytes(20));
+      expect(isCoded(await subject.store.bytes(absent).catch((e: unknown) => e), 'not_found')).toBe(true);
+      expect(await subject.store.stat(absent)).toBeUndefined();
+      await subject.store.remove(absent);
+      for (const text of ['sha256:../../etc/passwd', 'sha256:', `sha256:${'A'.repeat(64)}`, 'x']) {
+        const refusal = await subject.store.bytes(text as Digest).catch((error: unknown) => error);
+        expect(isCoded(refusal, 'invalid_argument')).toBe(true);
+      }
+    });
+
+    test('the list pages through every blob once, in order', async () => {
+      const all: string[] = [];
+      for (let after: Digest | undefined; ; ) {
+        const page = await subject.store.list({ limit: 7, ...(after ? { after } : {}) });
+        all.push(...page.map((info) => info.digest));
+        after = page.at(-1)?.digest;
+        if (!after) break;
+      }
+      expect(all).toEqual([...new Set(all)].sort());
+      expect(all.length).toBeGreaterThan(5);
+    });
+
+    test('a presigned URL gives the bytes where the store has such URLs', async () => {
+      const bytes = randomBytes(300);
+      const { digest } = await subject.store.put(bytes);
+      const url = await subject.store.presign(digest, { expiresInS: 60 });
+      expect(url !== undefined).toBe(subject.presigns);
+      if (!url) return;
+      const fetched = Buffer.from(await (await fetch(url)).arrayBuffer());
+      expect(fetched.equals(bytes)).toBe(true);
+    });
+  });
+}
+
+async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  for await (const chunk of chunks) parts.push(chunk);
+  return Buffer.concat(parts);
+}
