@@ -44,10 +44,13 @@ export function resourceName<const P extends string>(pattern: P): ResourceName<P
   };
 }
 
+/** Room for four segments of 256 characters that are percent-encoded as nine or twelve each. */
+const maxLength = 12_288;
+
 /** Takes a name apart by the parts of its pattern; undefined when it does not fit. */
 export function matchName(parts: readonly string[], name: string): Record<string, string> | undefined {
   const segments = name.split('/');
-  if (segments.length !== parts.length || name.length > 2048) return undefined;
+  if (segments.length !== parts.length || name.length > maxLength) return undefined;
   const found: Record<string, string> = {};
   for (const [i, part] of parts.entries()) {
     const segment = segments[i] ?? '';
@@ -71,10 +74,15 @@ function encodeSegment(value: string): string {
 function decodeSegment(segment: string): string | undefined {
   try {
     const value = decodeURIComponent(segment);
-    return value.length >= 1 && value.length <= 256 && !/\p{Cc}/u.test(value) ? value : undefined;
+    return value !== '' && hasAtMost(value, 256) && !/\p{Cc}/u.test(value) ? value : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Whether a text has at most so many characters; a character outside the BMP is one, not two. */
+function hasAtMost(text: string, max: number): boolean {
+  return text.length <= max || (text.length <= 2 * max && [...text].length <= max);
 }
 
 function clip(text: string): string {
@@ -91,6 +99,7 @@ export const names = {
   alias: resourceName('projects/{project}/models/{model}/aliases/{alias}'),
   gate: resourceName('projects/{project}/models/{model}/gates/{gate}'),
   gateDecision: resourceName('projects/{project}/models/{model}/decisions/{decision}'),
+  evaluation: resourceName('projects/{project}/models/{model}/versions/{version}/evaluations/{evaluation}'),
   entity: resourceName('projects/{project}/entities/{entity}'),
   source: resourceName('projects/{project}/sources/{source}'),
   featureView: resourceName('projects/{project}/featureViews/{view}'),

@@ -6,3 +6,4 @@ export * from './gen/millrace/registry/v1/lineage_pb.ts';
 export * from './gen/millrace/registry/v1/model_pb.ts';
 export * from './gen/millrace/registry/v1/model_version_pb.ts';
 export * from './gen/millrace/registry/v1/registry_events_pb.ts';
+export * from './gen/millrace/registry/v1/registry_service_pb.ts';

@@ -260,7 +260,7 @@ export type ReplayEventsResponse = Message<"millrace.common.v1.ReplayEventsRespo
   published: bigint;
 
   /**
-   * How many of them the stream still had.
+   * How many events of the range the stream still had.
    *
    * @generated from field: int64 duplicates = 2;
    */
@@ -302,7 +302,7 @@ export const EventLogService: GenService<{
     output: typeof WatchEventsResponseSchema;
   },
   /**
-   * Publishes recorded events again, with the ids they had, so that a lost stream is refilled. Consumers that
+   * Publishes those recorded events that the stream lacks, with the ids they had. Consumers that
    * already handled them change nothing.
    *
    * @generated from rpc millrace.common.v1.EventLogService.ReplayEvents

@@ -13,11 +13,12 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file millrace/serving/v1/feature_lookup.proto.
  */
 export const file_millrace_serving_v1_feature_lookup: GenFile = /*@__PURE__*/
-  fileDesc("CihtaWxscmFjZS9zZXJ2aW5nL3YxL2ZlYXR1cmVfbG9va3VwLnByb3RvEhNtaWxscmFjZS5zZXJ2aW5nLnYxIsUBCg1GZWF0dXJlTG9va3VwEj0KC2VudGl0eV9rZXlzGAEgAygLMh4ubWlsbHJhY2Uuc2VydmluZy52MS5FbnRpdHlLZXlCCKq7GARYAWAQEj0KBmlucHV0cxgCIAMoCzIjLm1pbGxyYWNlLnNlcnZpbmcudjEuQXNzZW1ibGVkSW5wdXRCCKq7GARYAWBAEjYKCm9uX2ZhaWx1cmUYAyABKA4yIi5taWxscmFjZS5zZXJ2aW5nLnYxLkxvb2t1cEZhaWx1cmUiOQoJRW50aXR5S2V5EhUKA2tleRgBIAEoCUIIqrsYBAgBIAISFQoFaW5wdXQYAiABKAlCBqq7GAIgAiJnCg5Bc3NlbWJsZWRJbnB1dBIXCgVpbnB1dBgBIAEoCUIIqrsYBAgBIAISPAoHY29sdW1ucxgCIAMoCzIgLm1pbGxyYWNlLnNlcnZpbmcudjEuSW5wdXRDb2x1bW5CCaq7GAVYAWCACCKcAQoLSW5wdXRDb2x1bW4SGgoHZmVhdHVyZRgBIAEoCUIHqrsYAxiBBEgAEh8KDXJlcXVlc3RfaW5wdXQYAiABKAlCBqq7GAIgAkgAEhQKBG5hbWUYAyABKAlCBqq7GAIgAhIwCg1kZWZhdWx0X3ZhbHVlGAQgASgLMhkubWlsbHJhY2UuY29tbW9uLnYxLlZhbHVlQggKBnNvdXJjZSprCg1Mb29rdXBGYWlsdXJlEh4KGkxPT0tVUF9GQUlMVVJFX1VOU1BFQ0lGSUVEEAASGQoVTE9PS1VQX0ZBSUxVUkVfUkVGVVNFEAESHwobTE9PS1VQX0ZBSUxVUkVfVVNFX0RFRkFVTFRTEAJiBnByb3RvMw", [file_millrace_common_v1_rules, file_millrace_common_v1_types]);
+  fileDesc("CihtaWxscmFjZS9zZXJ2aW5nL3YxL2ZlYXR1cmVfbG9va3VwLnByb3RvEhNtaWxscmFjZS5zZXJ2aW5nLnYxIucBCg1GZWF0dXJlTG9va3VwEj0KC2VudGl0eV9rZXlzGAEgAygLMh4ubWlsbHJhY2Uuc2VydmluZy52MS5FbnRpdHlLZXlCCKq7GARYAWAQEj0KBmlucHV0cxgCIAMoCzIjLm1pbGxyYWNlLnNlcnZpbmcudjEuQXNzZW1ibGVkSW5wdXRCCKq7GARYAWBAEjYKCm9uX2ZhaWx1cmUYAyABKA4yIi5taWxscmFjZS5zZXJ2aW5nLnYxLkxvb2t1cEZhaWx1cmUSIAoQZXZlbnRfdGltZV9pbnB1dBgEIAEoCUIGqrsYAiACIjkKCUVudGl0eUtleRIVCgNrZXkYASABKAlCCKq7GAQIASACEhUKBWlucHV0GAIgASgJQgaquxgCIAIiZwoOQXNzZW1ibGVkSW5wdXQSFwoFaW5wdXQYASABKAlCCKq7GAQIASACEjwKB2NvbHVtbnMYAiADKAsyIC5taWxscmFjZS5zZXJ2aW5nLnYxLklucHV0Q29sdW1uQgmquxgFWAFggAginAEKC0lucHV0Q29sdW1uEhoKB2ZlYXR1cmUYASABKAlCB6q7GAMYgQRIABIfCg1yZXF1ZXN0X2lucHV0GAIgASgJQgaquxgCIAJIABIUCgRuYW1lGAMgASgJQgaquxgCIAISMAoNZGVmYXVsdF92YWx1ZRgEIAEoCzIZLm1pbGxyYWNlLmNvbW1vbi52MS5WYWx1ZUIICgZzb3VyY2UqawoNTG9va3VwRmFpbHVyZRIeChpMT09LVVBfRkFJTFVSRV9VTlNQRUNJRklFRBAAEhkKFUxPT0tVUF9GQUlMVVJFX1JFRlVTRRABEh8KG0xPT0tVUF9GQUlMVVJFX1VTRV9ERUZBVUxUUxACYgZwcm90bzM", [file_millrace_common_v1_rules, file_millrace_common_v1_types]);
 
 /**
  * How the inputs of a model are completed with features. For each request there is one look-up in the feature store,
- * of all its rows. The features are those of the request's `event_time_ms` when it gives one, else the newest.
+ * of all its rows. The features are those of each row's own time when `event_time_input` names one, else of the request's
+ * `event_time_ms` when it gives one, else the newest.
  *
  * @generated from message millrace.serving.v1.FeatureLookup
  */
@@ -42,6 +43,14 @@ export type FeatureLookup = Message<"millrace.serving.v1.FeatureLookup"> & {
    * @generated from field: millrace.serving.v1.LookupFailure on_failure = 3;
    */
   onFailure: LookupFailure;
+
+  /**
+   * An INT64 input of the request that holds a time for each row, in milliseconds since 1970-01-01T00:00:00Z: the moment
+   * that row's features are wanted of, and its time in the log. Empty means that there is none.
+   *
+   * @generated from field: string event_time_input = 4;
+   */
+  eventTimeInput: string;
 };
 
 /**

@@ -1,0 +1,50 @@
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from '@bufbuild/protobuf';
+import type { RequestLedger } from '@millrace/documents';
+
+/** What a mutating handler is told beside its request. */
+export interface Mutation {
+  /** 32 hexadecimal digits, the same at every retry of one request id: the id of what is created. */
+  readonly id: string;
+  /** Give it to the store's writes; absent when the caller gave no request id. */
+  readonly requestId?: string;
+}
+
+/** Any mutating request. */
+interface Mutating {
+  readonly requestId: string;
+}
+
+export interface MutateOptions<I extends DescMessage, O extends DescMessage> {
+  readonly ledger: RequestLedger;
+  /** The full name of the method. */
+  readonly method: string;
+  readonly project: string;
+  readonly input: I;
+  readonly output: O;
+}
+
+/**
+ * Runs a mutating call once for each request id: the same id and body get the same answer, the same id with another
+ * body REQUEST_ID_REUSED. Without a request id it simply runs.
+ */
+export async function mutate<I extends DescMessage, O extends DescMessage>(
+  options: MutateOptions<I, O>,
+  request: MessageShape<I> & Mutating,
+  run: (mutation: Mutation) => Promise<MessageInitShape<O>>,
+): Promise<MessageInitShape<O>> {
+  const { ledger, method, project, input, output } = options;
+  const { requestId } = request;
+  const body = toBinary(input, request);
+  const answer = await ledger.once({ method, project, requestId, body }, async (id) => {
+    const result = await run(requestId ? { id, requestId } : { id });
+    return toBinary(output, create(output, result));
+  });
+  return fromBinary(output, answer) as MessageInitShape<O>;
+}

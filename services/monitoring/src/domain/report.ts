@@ -1,0 +1,143 @@
+import type { ColumnData, ReferenceColumn } from './column.ts';
+import { type ColumnVerdict, type DriftVerdict, judgeDrift } from './drift/judge.ts';
+import type { MonitorSpec } from './monitor.ts';
+import type { MetricValue } from './performance.ts';
+import { judgeQuality, type Quality } from './quality.ts';
+
+/** What one window showed. */
+export interface Report {
+  readonly project: string;
+  readonly monitor: string;
+  readonly deployment: string;
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly rowCount: number;
+  readonly judged: boolean;
+  readonly reason: string;
+  readonly baseline: string;
+  readonly drift?: DriftVerdict;
+  readonly predictionDrift?: ColumnVerdict;
+  /** The mean answer of the window. */
+  readonly predictionMean?: number;
+  readonly quality: readonly Quality[];
+  readonly versions: readonly (readonly [version: string, rows: number])[];
+  readonly performance?: { readonly labelledRows: number; readonly metrics: readonly MetricValue[] };
+}
+
+/** A window's rows. */
+export interface WindowRows {
+  readonly startMs: number;
+  readonly rowCount: number;
+  /** What the model was given. */
+  readonly inputs: readonly ColumnData[];
+  /** What it answered. */
+  readonly outputs: readonly ColumnData[];
+  readonly versions: readonly (readonly [version: string, rows: number])[];
+}
+
+/** Judges a closed window. */
+export function makeReport(
+  monitor: { readonly project: string; readonly id: string; readonly spec: MonitorSpec },
+  rows: WindowRows,
+  references: readonly ReferenceColumn[],
+): Report {
+  const { spec } = monitor;
+  const { lengthMs, minRows } = spec.window;
+  const score = spec.prediction?.column;
+  const values = rows.outputs.find((column) => column.name === score);
+  const base = {
+    project: monitor.project,
+    monitor: monitor.id,
+    deployment: spec.deployment,
+    startMs: rows.startMs,
+    endMs: rows.startMs + lengthMs,
+    rowCount: rows.rowCount,
+    baseline: spec.baseline,
+    quality: judgeQuality(rows.inputs, references),
+    versions: rows.versions,
+    ...(values?.kind === 'number' && values.values.length > 0 ? { predictionMean: mean(values.values) } : {}),
+  };
+  if (rows.rowCount < minRows) {
+    return {
+      ...base,
+      judged: false,
+      reason: `${rows.rowCount} rows; at least ${minRows} are needed to judge`,
+    };
+  }
+  if (references.length === 0)
+    return { ...base, judged: false, reason: 'the monitor has no baseline to compare with' };
+  const features = references.filter((reference) => reference.column !== score);
+  const drift = judgeDrift(features, rows.inputs, spec.drift);
+  const predictions = score === undefined ? undefined : judgePrediction(score, rows, references, spec);
+  const drifted = drift.columns.filter((column) => column.drifted).length;
+  const reason = `${drifted} of ${drift.columns.length} columns drifted; from ${spec.drift.share * 100} % on the data has`;
+  return { ...base, judged: true, reason, drift, ...(predictions ? { predictionDrift: predictions } : {}) };
+}
+
+/** Predictions are judged by themselves, whatever columns the drift rule names. */
+function judgePrediction(
+  score: string,
+  rows: WindowRows,
+  references: readonly ReferenceColumn[],
+  spec: MonitorSpec,
+): ColumnVerdict | undefined {
+  const reference = references.filter((column) => column.column === score);
+  return judgeDrift(reference, rows.outputs, { ...spec.drift, columns: [] }).columns[0];
+}
+
+/**
+ * The value a rule looks at; undefined when the report does not have it (yet). `performance.<m>.change` is against the
+ * baseline's metric of that name.
+ */
+export function metricOf(
+  report: Report,
+  metric: string,
+  baseline: readonly MetricValue[],
+): number | undefined {
+  const [area = '', ...rest] = metric.split('.');
+  const name = rest.join('.');
+  if (area === 'drift' && report.drift) {
+    if (name === 'share') return report.drift.share;
+    if (name === 'columns') return report.drift.columns.filter((column) => column.drifted).length;
+    return report.drift.columns.find((column) => `column.${column.column}` === name)?.statistic;
+  }
+  if (area === 'prediction')
+    return name === 'mean' ? report.predictionMean : report.predictionDrift?.statistic;
+  if (area === 'quality') return qualityMetric(report, name);
+  if (area === 'performance' && report.performance) {
+    const found = (key: string) => report.performance?.metrics.find(([k]) => k === key)?.[1];
+    if (!name.endsWith('.change')) return found(name);
+    const key = name.slice(0, -'.change'.length);
+    const [now, then] = [found(key), baseline.find(([k]) => k === key)?.[1]];
+    return now === undefined || then === undefined ? undefined : now - then;
+  }
+  return undefined;
+}
+
+/** What is wrong with a rule's metric; undefined when it is one of the documented ones. */
+export function metricFault(metric: string): string | undefined {
+  const known =
+    /^(drift\.(share|columns|column\..+)|prediction\.(drift|mean)|quality\.(rows|(nulls|out_of_range|new_categories)\..+)|performance\..+)$/;
+  return known.test(metric) ? undefined : `${JSON.stringify(metric.slice(0, 80))} is no metric of a report`;
+}
+
+/** Whether a metric is only known when ground truth has come. */
+export function needsLabels(metric: string): boolean {
+  return metric.startsWith('performance.');
+}
+
+function qualityMetric(report: Report, name: string): number | undefined {
+  if (name === 'rows') return report.rowCount;
+  const dot = name.indexOf('.');
+  const row = report.quality.find((quality) => quality.column === name.slice(dot + 1));
+  const shares = {
+    nulls: row?.nullShare,
+    out_of_range: row?.outOfRangeShare,
+    new_categories: row?.newCategoryShare,
+  };
+  return shares[name.slice(0, dot) as keyof typeof shares];
+}
+
+function mean(values: Float64Array): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

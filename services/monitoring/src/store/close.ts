@@ -1,0 +1,164 @@
+import { names } from '@millrace/contracts';
+import { decideAlert } from '../domain/alert.ts';
+import type { Monitor } from '../domain/monitor.ts';
+import { classification, regression } from '../domain/performance.ts';
+import { makeReport, metricOf, needsLabels, type Report } from '../domain/report.ts';
+import { isClosed } from '../domain/window.ts';
+import type { AlertDoc } from './collections.ts';
+import { alertDraft, performanceDraft, reportDrafts, reportName } from './events.ts';
+import { monitorKey, windowKey } from './keys.ts';
+import { readLabelled, readWindow } from './rows.ts';
+import { all, referencesOf, type Store } from './store.ts';
+
+/** Whether a window is to be judged, or measured, now. */
+type Due = (monitor: Monitor, startMs: number) => boolean;
+
+const dueByClock: Due = (monitor, startMs) => isClosed(startMs, monitor.watermarkMs, monitor.spec.window);
+
+/**
+ * Judges the windows that are over, oldest first, and measures those whose labels are in. Every step is idempotent and
+ * its id follows from the window, so that a crash anywhere is healed by doing it again. Answers the new reports' names.
+ */
+export async function closeWindows(
+  store: Store,
+  key: string,
+  now: () => number,
+  due: Due = dueByClock,
+): Promise<string[]> {
+  const made: string[] = [];
+  const monitor = (await store.monitors.get(key))?.doc;
+  if (!monitor) return made;
+  for await (const { doc } of all(store.windows, {
+    where: { monitor: key, state: 'open' },
+    orderBy: [{ field: 'startMs' }],
+  })) {
+    if (!due(monitor, doc.startMs)) break;
+    made.push(await judgeWindow(store, monitor, doc.startMs, now()));
+  }
+  for await (const { doc } of all(store.windows, {
+    where: { monitor: key, state: 'judged' },
+    orderBy: [{ field: 'startMs' }],
+  })) {
+    const end = doc.startMs + monitor.spec.window.lengthMs;
+    if (monitor.labelsMs < end + monitor.spec.window.labelDelayMs) break;
+    await measureWindow(store, monitor, doc.startMs, now());
+  }
+  return made;
+}
+
+async function judgeWindow(store: Store, monitor: Monitor, startMs: number, nowMs: number): Promise<string> {
+  const key = windowKey(monitorKey(monitor), startMs);
+  const rows = await readWindow(store, monitorKey(monitor), startMs);
+  const references = monitor.spec.baseline
+    ? await referencesOf(store, baselineKey(monitor.spec.baseline))
+    : [];
+  const report = makeReport(monitor, rows, references);
+  const stored = await store.reports.upsert(key, (doc) =>
+    doc ? undefined : { doc: report, emit: reportDrafts(report, nowMs) },
+  );
+  await decideRules(store, monitor, stored?.doc ?? report, nowMs, (metric) => !needsLabels(metric));
+  await store.windows.change(key, (doc) =>
+    doc.state === 'open' ? { doc: { ...doc, state: 'judged' } } : undefined,
+  );
+  return reportName(report);
+}
+
+async function measureWindow(store: Store, monitor: Monitor, startMs: number, nowMs: number): Promise<void> {
+  const key = windowKey(monitorKey(monitor), startMs);
+  const { prediction, window } = monitor.spec;
+  if (prediction) {
+    const endMs = startMs + window.lengthMs + window.labelDelayMs;
+    const labelled = await readLabelled(store, monitor, startMs, endMs, prediction.column);
+    const metrics =
+      labelled.scores.length === 0
+        ? []
+        : prediction.task === 'regression'
+          ? regression(labelled)
+          : classification(labelled, prediction.threshold);
+    const performance = { labelledRows: labelled.scores.length, metrics };
+    const { doc: report } = await store.reports.change(key, (doc) => {
+      if (doc.performance) return undefined;
+      const measured = { ...doc, performance };
+      return { doc: measured, emit: performanceDraft(measured, nowMs) };
+    });
+    await decideRules(store, monitor, report, nowMs, needsLabels);
+  }
+  await store.windows.change(key, (doc) =>
+    doc.state === 'judged' ? { doc: { ...doc, state: 'measured' } } : undefined,
+  );
+  // The rows have told what they had to tell; the report stays.
+  for await (const { id } of all(store.chunks, { where: { monitor: monitorKey(monitor), startMs } }))
+    await store.chunks.remove(id);
+}
+
+/** Lets the rules that look at these metrics decide on a report: alarms first, then the rules' state. */
+async function decideRules(
+  store: Store,
+  monitor: Monitor,
+  report: Report,
+  nowMs: number,
+  concerns: (metric: string) => boolean,
+): Promise<void> {
+  const key = monitorKey(monitor);
+  const current = (await store.monitors.get(key))?.doc;
+  const baseline = monitor.spec.baseline
+    ? await store.baselines.get(baselineKey(monitor.spec.baseline))
+    : undefined;
+  for (const rule of current?.spec.rules ?? []) {
+    if (
+      !concerns(rule.metric) ||
+      (!report.judged && !needsLabels(rule.metric) && rule.metric !== 'quality.rows')
+    )
+      continue;
+    const state = current?.rules.find(([id]) => id === rule.id)?.[1] ?? {
+      streak: 0,
+      windowMs: Number.NEGATIVE_INFINITY,
+    };
+    if (state.windowMs >= report.startMs) continue;
+    const value = metricOf(report, rule.metric, baseline?.doc.metrics ?? []);
+    const decision = decideAlert(rule, state, value, `${rule.id}-${report.startMs / 1000}`);
+    if (decision.kind === 'raise') {
+      const alert: AlertDoc = {
+        monitor: key,
+        id: decision.state.alert ?? '',
+        rule: rule.id,
+        state: 'raised',
+        severity: rule.severity,
+        reason: decision.reason,
+        value: value ?? Number.NaN,
+        threshold: rule.threshold,
+        raisedBy: reportName(report),
+        resolvedBy: '',
+        raisedMs: nowMs,
+        resolvedMs: 0,
+        deployment: report.deployment,
+        windowEndMs: report.endMs,
+      };
+      await store.alerts.upsert(`${key}/${alert.id}`, (doc) =>
+        doc ? undefined : { doc: alert, emit: [alertDraft(alert, 1, nowMs)] },
+      );
+    }
+    if (decision.kind === 'resolve') {
+      await store.alerts.change(`${key}/${state.alert}`, (doc, version) => {
+        if (doc.state === 'resolved') return undefined;
+        const resolved = {
+          ...doc,
+          state: 'resolved' as const,
+          resolvedBy: reportName(report),
+          resolvedMs: nowMs,
+        };
+        return { doc: resolved, emit: [alertDraft(resolved, version + 1, nowMs)] };
+      });
+    }
+    const decided = { ...decision.state, windowMs: report.startMs };
+    await store.monitors.change(key, (doc) => ({
+      doc: { ...doc, rules: [...doc.rules.filter(([id]) => id !== rule.id), [rule.id, decided] as const] },
+    }));
+  }
+}
+
+/** The id of a baseline's document. */
+export function baselineKey(name: string): string {
+  const { project, baseline } = names.baseline.parse(name, 'baseline');
+  return `${project}/${baseline}`;
+}
