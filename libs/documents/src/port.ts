@@ -29,7 +29,7 @@ export interface Versioned<T> {
 
 /** An event to be recorded in the same atomic step as the change it tells of. */
 export interface EventDraft {
-  /** UUIDv7; the CloudEvents id and the de-duplication id. */
+  /** UUIDv7; the CloudEvents id and the de-duplication id: one that is recorded already is not recorded again. */
   readonly id: string;
   /** `millrace.<context>.<entity>.<event>.v<n>`. */
   readonly type: string;
@@ -48,6 +48,7 @@ export interface RecordedEvent extends EventDraft {
   readonly sequence: number;
 }
 
+/** A document remembers at least its newest 256 causes and request ids, until it is removed. */
 export interface WriteOptions {
   /** The id of the event this write answers. If the document already answered it, nothing changes. */
   readonly cause?: string;
@@ -67,7 +68,10 @@ export interface ChangeOptions extends WriteOptions {
 /** What a change function decides: the new document and its events, or nothing to change. */
 export type Change<T> = { readonly doc: T; readonly emit?: readonly EventDraft[] } | undefined;
 
-/** A comparison with a declared field. Values compare by their type's order; null is a value of its own. */
+/**
+ * A comparison with a declared field. null < false < true < numbers < strings (by code point); a range holds values of
+ * its bounds' type only. NaN counts as null.
+ */
 export type Comparison<V> =
   | V
   | { readonly in: readonly V[] }
@@ -77,9 +81,13 @@ export type FieldValue = string | number | boolean | null;
 
 export interface Query<F extends string> {
   readonly where?: { readonly [K in F]?: Comparison<FieldValue> };
-  /** Declared fields, or `id`, which is always the last tie-break. @default [{ field: 'id' }] */
+  /**
+   * Declared fields, or `id`, which is always the last tie-break; all in one direction. Fields of the serving index
+   * that stand between are ordered by as well.
+   * @default the order of the smallest index that serves `where`: by id when its fields are all given equality
+   */
   readonly orderBy?: readonly { readonly field: F | 'id'; readonly direction?: 'asc' | 'desc' }[];
-  /** @default 100 */
+  /** 1 to 10,000. @default 100 */
   readonly limit?: number;
   /** `next` of the page before. Opaque; a foreign or damaged token is refused with INVALID_FIELD `page_token`. */
   readonly after?: string;
@@ -126,6 +134,13 @@ export interface CollectionSpec<T, F extends string = string> {
   readonly fields: { readonly [K in F]: (doc: T) => FieldValue };
   /** Each a list of fields: equality fields first, then one range or the ordering. `id` is implied at the end. */
   readonly indexes: readonly (readonly F[])[];
+}
+
+/** A collection of any type, as a store takes it at opening. */
+export interface AnyCollectionSpec {
+  readonly name: string;
+  readonly fields: { readonly [field: string]: (doc: never) => FieldValue };
+  readonly indexes: readonly (readonly string[])[];
 }
 
 export function defineCollection<T, const F extends string>(

@@ -1,0 +1,62 @@
+import { CodedError, isCoded, unavailable } from '@millrace/errors';
+
+/** SQLite's primary result codes that mean something to a caller. Source: sqlite.org/rescode.html */
+const result = {
+  busy: 5,
+  locked: 6,
+  readOnly: 8,
+  ioError: 10,
+  corrupt: 11,
+  full: 13,
+  cannotOpen: 14,
+  notDatabase: 26,
+} as const;
+
+interface SqliteError extends Error {
+  readonly errcode: number;
+}
+
+/** Turns an error of node:sqlite into a coded one; others pass. */
+export function mapFault(caught: unknown, file: string): unknown {
+  if (caught instanceof Error && 'code' in caught && caught.code === 'ERR_INVALID_STATE')
+    return unavailable('the document store (it is closed)', { cause: caught });
+  if (!isSqliteError(caught)) return caught;
+  switch (caught.errcode & 0xff) {
+    case result.full: {
+      const message = 'the storage has no space left; reads still work; free some and retry';
+      return new CodedError('resource_exhausted', 'DISK_FULL', message, { cause: caught });
+    }
+    case result.busy:
+    case result.locked:
+      return unavailable('the document store (another process is writing)', { cause: caught });
+    case result.ioError: {
+      const message =
+        'the disk did not confirm a write; the store takes no more until the service is restarted';
+      return new CodedError('unavailable', 'STORE_FAILED', message, { cause: caught });
+    }
+    case result.corrupt:
+    case result.notDatabase: {
+      const message = `${file} is damaged or not a database; restore it from a backup`;
+      return new CodedError('data_loss', 'STORE_CORRUPT', message, { cause: caught });
+    }
+    case result.cannotOpen:
+    case result.readOnly: {
+      const message = `${file} cannot be opened for writing; check that the service may write it and its folder`;
+      return new CodedError('failed_precondition', 'WRONG_STATE', message, { cause: caught });
+    }
+    default:
+      return caught;
+  }
+}
+
+/**
+ * Whether the store must stop writing. After a failed fsync the kernel may have dropped the pages and would report
+ * success to the next fsync, so trying again would acknowledge writes that are lost.
+ */
+export function isFatal(mapped: unknown): mapped is CodedError {
+  return isCoded(mapped, 'STORE_FAILED') || isCoded(mapped, 'STORE_CORRUPT');
+}
+
+function isSqliteError(caught: unknown): caught is SqliteError {
+  return caught instanceof Error && 'errcode' in caught && typeof caught.errcode === 'number';
+}

@@ -1,0 +1,129 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, describe, expect, test } from 'vitest';
+import { newId, openDocuments } from '../src/index.ts';
+import { event, item, items, type Subject } from './subject.ts';
+
+/** What only the SQLite adapter has to withstand: foreign files, full disks, disks that fail. */
+export function sqliteFaults(subject: Subject): void {
+  const freshFile = async () => (await subject.freshUrl()).slice('sqlite:'.length);
+  const open = (file: string) => openDocuments({ url: `sqlite:${file}`, collections: [items] });
+
+  describe(`faults: ${subject.name}`, () => {
+    test('a file of a newer release is refused', async () => {
+      const file = await freshFile();
+      await (await open(file)).close();
+      const db = new DatabaseSync(file);
+      db.exec('PRAGMA user_version = 99');
+      db.close();
+      await expect(open(file)).rejects.toMatchObject({
+        code: 'STORE_LAYOUT_NEWER',
+        message: expect.stringContaining('start the newer release'),
+      });
+    });
+
+    test("another program's database and a file that is none are refused and left alone", async () => {
+      const file = await freshFile();
+      mkdirSync(dirname(file), { recursive: true });
+      const db = new DatabaseSync(file);
+      db.exec('CREATE TABLE theirs(a)');
+      await expect(open(file)).rejects.toMatchObject({ code: 'WRONG_STATE' });
+      expect(db.prepare('SELECT name FROM sqlite_schema').all()).toMatchObject([{ name: 'theirs' }]);
+      db.close();
+      writeFileSync(
+        `${file}2`,
+        'certainly not a database, but long enough to be read as the head of one'.repeat(20),
+      );
+      await expect(open(`${file}2`)).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+    });
+
+    test('an unknown kind of URL is refused', async () => {
+      for (const url of ['postgres://x', 'sqlite:', ''])
+        await expect(openDocuments({ url, collections: [] })).rejects.toMatchObject({
+          code: 'INVALID_FIELD',
+        });
+    });
+
+    const folder = mountSmall();
+    afterAll(() => folder && unmount(folder));
+    test.skipIf(!folder)(
+      'a full disk refuses writes, reads go on, and space that is freed is used',
+      async () => {
+        writeFileSync(join(folder!, 'ballast'), Buffer.alloc(600_000));
+        const store = await open(join(folder!, 'store.db'));
+        const docs = store.collection(items);
+        const big = { ...item('g'), note: 'x'.repeat(20_000) };
+        const kept: string[] = [];
+        const fill = async () => {
+          for (let i = 0; i < 200; i++) {
+            const id = newId();
+            await docs.insert(id, big, { emit: [event()] });
+            kept.push(id);
+          }
+        };
+        await expect(fill()).rejects.toMatchObject({ code: 'DISK_FULL', kind: 'resource_exhausted' });
+        expect(kept.length).toBeGreaterThan(3);
+        expect((await docs.getMany(kept)).every((doc) => doc?.doc.note === big.note)).toBe(true);
+        expect(await docs.count({ group: 'g' })).toBe(kept.length);
+        expect(await store.events.last()).toBe(kept.length);
+        rmSync(join(folder!, 'ballast'));
+        await docs.insert('after', big);
+        await store.check();
+        await store.close();
+        const again = await open(join(folder!, 'store.db'));
+        expect(await again.collection(items).count({})).toBe(kept.length + 1);
+        await again.close();
+        unmount(folder!);
+      },
+    );
+
+    // Limits on the size of files are a POSIX thing.
+    const posix = process.platform !== 'win32';
+    test.skipIf(!posix)(
+      'a write that the disk fails stops the store: no further write, a failing check, reads go on',
+      async () => {
+        const file = await freshFile();
+        mkdirSync(dirname(file), { recursive: true });
+        // A limit on the size of files makes the kernel refuse a write with an error that is not "no space".
+        const script = `ulimit -f 1200; exec "$0" "$@"`;
+        const child = join(import.meta.dirname, 'failing-child.ts');
+        const run = spawn('sh', ['-c', script, process.execPath, child, `sqlite:${file}`], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
+        let printed = '';
+        run.stdout.on('data', (chunk: Buffer) => {
+          printed += chunk;
+        });
+        await new Promise((resolve) => run.once('close', resolve));
+        const report = JSON.parse(printed);
+        expect(report).toMatchObject({
+          write: 'STORE_FAILED',
+          next: 'STORE_FAILED',
+          check: 'STORE_FAILED',
+          fatal: ['STORE_FAILED'],
+        });
+        expect(report.readable).toBe(report.acknowledged);
+        const again = await open(file);
+        expect(await again.collection(items).count({})).toBe(report.acknowledged);
+        await again.close();
+      },
+    );
+  });
+}
+
+/** A file system of 1.5 MB, where the machine lets us mount one; else undefined. */
+function mountSmall(): string | undefined {
+  const folder = `/tmp/millrace-small-${process.pid}`;
+  if (process.platform !== 'linux') return undefined;
+  mkdirSync(folder, { recursive: true });
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1500k', 'tmpfs', folder]);
+  if (mounted.status === 0) return folder;
+  rmSync(folder, { recursive: true, force: true });
+  return undefined;
+}
+
+function unmount(folder: string): void {
+  if (spawnSync('umount', [folder]).status === 0) rmSync(folder, { recursive: true, force: true });
+}

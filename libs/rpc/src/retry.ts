@@ -1,0 +1,45 @@
+import { type DescMethod, ScalarType } from '@bufbuild/protobuf';
+import { MethodOptions_IdempotencyLevel } from '@bufbuild/protobuf/wkt';
+import { type CodedError, isCoded } from '@millrace/errors';
+
+/** Standard methods that change nothing, by their names in our contracts. Source: google.aip.dev/131, /132. */
+const reading = /^(Get|BatchGet|List|Search|Query|Check)([A-Z]|$)/;
+
+const firstDelayMs = 50;
+const maxDelayMs = 2000;
+const maxAttempts = 8;
+
+/** Whether a call may be made again after this error: it never reached its end, and twice does no more than once. */
+export function mayRetry(
+  method: DescMethod,
+  request: object,
+  error: unknown,
+  attempts: number,
+): error is CodedError {
+  return attempts < maxAttempts && isCoded(error, 'unavailable') && isRepeatable(method, request);
+}
+
+/**
+ * How long to wait before the next attempt: exponential back-off with full jitter, and no less than the server asked
+ * for. Undefined when the deadline would pass before.
+ */
+export function retryDelayMs(
+  attempts: number,
+  leftMs: number,
+  serverAskedMs = 0,
+  random: () => number = Math.random,
+): number | undefined {
+  const ceilingMs = Math.min(maxDelayMs, firstDelayMs * 2 ** (attempts - 1));
+  const delayMs = Math.max(serverAskedMs, random() * ceilingMs);
+  return delayMs < leftMs ? delayMs : undefined;
+}
+
+function isRepeatable(method: DescMethod, request: object): boolean {
+  const level = method.idempotency;
+  if (level === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS) return true;
+  if (level === MethodOptions_IdempotencyLevel.IDEMPOTENT) return true;
+  if (method.parent.typeName.startsWith('millrace.') && reading.test(method.name)) return true;
+  const field = method.input.fields.find((f) => f.name === 'request_id');
+  if (field?.fieldKind !== 'scalar' || field.scalar !== ScalarType.STRING) return false;
+  return Boolean((request as Readonly<Record<string, unknown>>)[field.localName]);
+}
