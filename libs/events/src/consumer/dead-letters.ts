@@ -1,0 +1,161 @@
+import { notFound } from '@millrace/errors';
+import type { JsMsg } from '@nats-io/jetstream';
+import { headers, type MsgHdrs } from '@nats-io/transport-node';
+import type { Bus } from '../bus.ts';
+import { decodeMessage, type Envelope } from '../cloud-events.ts';
+import { isMissing, orUnavailable } from '../failures.ts';
+import { decodeHeaderValue, encodeHeaderValue } from '../percent.ts';
+import { readStream } from '../read-stream.ts';
+import { deadLetterStream } from '../stream.ts';
+
+/** Names the one consumer that a redriven message is for; all others pass over it. */
+export const redriveHeader = 'millrace-redrive-for';
+
+/** A message that a consumer could not handle. */
+export interface DeadLetter {
+  /** Its place among the dead letters; names it to {@link redrive}. */
+  readonly sequence: number;
+  readonly stream: string;
+  readonly durable: string;
+  /** The subject it had. */
+  readonly subject: string;
+  /** Why it could not be handled, in words. */
+  readonly reason: string;
+  /** The stable code of the reason. */
+  readonly code: string;
+  /** How often handling was tried. */
+  readonly attempts: number;
+  readonly deadSinceMs: number;
+  /** The event; undefined when the message was not one. */
+  readonly event?: Envelope;
+  readonly data: Uint8Array;
+}
+
+export interface Death {
+  readonly durable: string;
+  readonly reason: string;
+  readonly code: string;
+  readonly attempts: number;
+}
+
+/** Puts a message among the dead letters, with its headers and the reason. Throws `unavailable`. */
+export async function bury(bus: Bus, message: JsMsg, death: Death): Promise<void> {
+  const { stream } = message.info;
+  const kept = copyHeaders(message.headers);
+  const notes = {
+    reason: death.reason.slice(0, 2_000),
+    code: death.code,
+    attempts: String(death.attempts),
+    subject: message.subject,
+    stream,
+    durable: death.durable,
+  };
+  for (const [name, text] of Object.entries(notes))
+    kept.set(`millrace-dead-${name}`, encodeHeaderValue(text));
+  const client = await bus.jetstream();
+  await orUnavailable('storing a dead letter', () =>
+    client.publish(`millrace-dead.${stream}.${death.durable}`, message.data, {
+      headers: kept,
+      msgID: `${stream}:${message.seq}:${death.durable}`,
+    }),
+  );
+}
+
+export interface DeadLetterQuery {
+  /** Only those of this consumer. */
+  readonly durable?: string;
+  /** Only those after this place. */
+  readonly after?: number;
+  /** @default 100 */
+  readonly limit?: number;
+}
+
+/** Lists dead letters, oldest first. */
+export async function listDeadLetters(bus: Bus, query: DeadLetterQuery = {}): Promise<DeadLetter[]> {
+  const found: DeadLetter[] = [];
+  for await (const message of readDead(bus, query)) {
+    found.push(describe(message));
+    if (found.length === (query.limit ?? 100)) break;
+  }
+  return found;
+}
+
+/**
+ * Gives dead letters back to the consumers that could not handle them: all of one, or one by its place. Other
+ * consumers of the same stream do not handle them again. Returns how many were given back; NOT_FOUND when `sequence`
+ * names none.
+ */
+export async function redrive(
+  bus: Bus,
+  query: { readonly durable?: string; readonly sequence?: number },
+): Promise<number> {
+  let count = 0;
+  const { sequence } = query;
+  const from = sequence === undefined ? {} : { after: sequence - 1 };
+  for await (const message of readDead(bus, { ...query, ...from })) {
+    if (sequence !== undefined && message.seq !== sequence) break;
+    await giveBack(bus, message);
+    count++;
+    if (sequence !== undefined) return count;
+  }
+  if (sequence !== undefined) throw notFound(`dead letter ${sequence}`);
+  return count;
+}
+
+async function giveBack(bus: Bus, message: JsMsg): Promise<void> {
+  const letter = describe(message);
+  const restored = copyHeaders(message.headers);
+  restored.set(redriveHeader, letter.durable);
+  const client = await bus.jetstream();
+  const manager = await bus.manager();
+  await orUnavailable('giving a dead letter back', async () => {
+    // The id carries the letter's place: the stream still knows the event's own, and would drop it.
+    const msgID = `redrive:${message.seq}:${letter.durable}:${letter.deadSinceMs}`;
+    await client.publish(letter.subject, message.data, { headers: restored, msgID });
+    await manager.streams.deleteMessage(deadLetterStream.name, message.seq).catch((error: unknown) => {
+      if (!isMissing(error)) throw error;
+    });
+  });
+}
+
+function readDead(bus: Bus, query: DeadLetterQuery): AsyncIterable<JsMsg> {
+  const subjects = query.durable ? { subjects: [`millrace-dead.*.${query.durable}`] } : {};
+  const from = query.after === undefined ? {} : { from: query.after + 1 };
+  return readStream(bus, deadLetterStream.name, { ...subjects, ...from });
+}
+
+function describe(message: JsMsg): DeadLetter {
+  const note = (name: string) => decodeHeaderValue(message.headers?.get(`millrace-dead-${name}`) ?? '');
+  const event = readEvent(message);
+  return {
+    sequence: message.seq,
+    stream: note('stream'),
+    durable: note('durable'),
+    subject: note('subject'),
+    reason: note('reason'),
+    code: note('code'),
+    attempts: Number(note('attempts')),
+    deadSinceMs: message.time.getTime(),
+    ...(event ? { event } : {}),
+    data: message.data,
+  };
+}
+
+function readEvent(message: JsMsg): Envelope | undefined {
+  try {
+    return decodeMessage(message.headers, message.data);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Copies what belongs to the event; `Nats-` headers belong to the stream it was in. */
+function copyHeaders(found: MsgHdrs | undefined): MsgHdrs {
+  const copy = headers();
+  for (const key of found?.keys() ?? []) {
+    const lower = key.toLowerCase();
+    if (lower.startsWith('nats-') || lower.startsWith('millrace-')) continue;
+    copy.set(key, found?.values(key)[0] ?? '');
+  }
+  return copy;
+}

@@ -1,0 +1,151 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { from, isCoded } from '@millrace/errors';
+import type { JsMsg } from '@nats-io/jetstream';
+import { context, propagation, ROOT_CONTEXT } from '@opentelemetry/api';
+import type { Bus } from '../bus.ts';
+import { decodeData, decodeMessage, undecodable } from '../cloud-events.ts';
+import type { AnyEvent } from '../event.ts';
+import type { Log } from '../log.ts';
+import { untilReconnected } from '../publish.ts';
+import { bury, redriveHeader } from './dead-letters.ts';
+import type { Handler } from './handler.ts';
+
+/** How long to wait before each further try; one more try than there are waits. */
+export const defaultRetryMs: readonly number[] = [1_000, 5_000, 15_000, 30_000, 60_000, 120_000, 300_000];
+
+export interface ProcessOptions {
+  readonly bus: Bus;
+  readonly durable: string;
+  readonly handlers: ReadonlyMap<string, Handler>;
+  readonly retryMs: readonly number[];
+  readonly log: Log;
+  /** Aborted when the subscription stops: waits end, and the message goes back to the stream. */
+  readonly stopping: AbortSignal;
+  readonly afterHandlerBeforeAck?: (event: AnyEvent) => Promise<void> | void;
+}
+
+/**
+ * Takes one message to its end: handled and acknowledged, or among the dead letters, or back to the stream because
+ * the subscription stops. Never throws.
+ */
+export async function processMessage(message: JsMsg, options: ProcessOptions): Promise<void> {
+  const { durable, log } = options;
+  const addressee = message.headers?.get(redriveHeader);
+  if (addressee && addressee !== durable) return acknowledge(message, options);
+  const tried = { attempts: 0 };
+  try {
+    await tryHandle(message, options, tried);
+    await acknowledge(message, options);
+  } catch (caught) {
+    if (caught === released) return message.nak();
+    const { code, kind, message: reason } = from(caught);
+    const { attempts } = tried;
+    const fields = { durable, subject: message.subject, code, kind, attempts, err: caught };
+    log.error(fields, `an event could not be handled and becomes a dead letter: ${reason}`);
+    await giveUp(message, { code, reason: plainReason(caught, reason), attempts }, options);
+  }
+}
+
+/** Thrown inside to give a message back. */
+const released = Symbol('released');
+
+/** Deliveries per try after which a message that was never answered is given up: it may kill its consumer. */
+const deliveriesPerTry = 3;
+
+async function tryHandle(
+  message: JsMsg,
+  options: ProcessOptions,
+  tried: { attempts: number },
+): Promise<void> {
+  const { durable, retryMs, log, stopping } = options;
+  const tries = retryMs.length + 1;
+  const deliveries = message.info.deliveryCount;
+  tried.attempts = deliveries;
+  if (deliveries > tries * deliveriesPerTry)
+    throw new Error(
+      `delivered ${deliveries - 1} times and never answered; it may end its consumer's process`,
+    );
+  const [run, event] = prepare(message, options.handlers);
+  let failure: unknown;
+  // A redelivery follows a crash or a stop, so it counts as a try; but every delivery gets at least one.
+  for (let attempt = Math.min(deliveries, tries); attempt <= tries; attempt++) {
+    tried.attempts = attempt;
+    if (stopping.aborted) throw released;
+    try {
+      const current = { ...event, attempt };
+      await context.with(traceOf(event), () => run.handle(current));
+      await options.afterHandlerBeforeAck?.(current);
+      return;
+    } catch (caught) {
+      failure = caught;
+      if (isCoded(caught, 'EVENT_UNDECODABLE') || attempt === tries) break;
+      const waitMs = (isCoded(caught) ? caught.retryAfterMs : undefined) ?? retryMs[attempt - 1]!;
+      const fields = {
+        durable,
+        type: event.type,
+        event: event.id,
+        resource: event.resource,
+        attempt,
+        err: caught,
+      };
+      log.warn(fields, `handling failed; next try in ${waitMs} ms`);
+      await sleep(waitMs, undefined, { signal: stopping }).catch(() => {});
+    }
+  }
+  throw failure;
+}
+
+function prepare(message: JsMsg, handlers: ReadonlyMap<string, Handler>): [Handler, AnyEvent] {
+  const envelope = decodeMessage(message.headers, message.data);
+  const found = handlers.get(envelope.type);
+  if (!found) throw undecodable(`no handler for events of type ${envelope.type}`);
+  const { contentType: _, ...attributes } = envelope;
+  const data = decodeData(found.type, envelope);
+  return [found, { ...attributes, data, definition: found.type, attempt: 1 }];
+}
+
+function traceOf(event: AnyEvent) {
+  return event.traceparent
+    ? propagation.extract(ROOT_CONTEXT, { traceparent: event.traceparent })
+    : context.active();
+}
+
+/** How long each try of an acknowledgement waits: the server does not answer one that it had taken before. */
+const acknowledgeMs = [5_000, 500];
+
+/**
+ * Acknowledges and waits for the server's word, again after a lost connection. Not confirmed at last, it means a
+ * redelivery, which the handler's idempotency absorbs.
+ */
+async function acknowledge(message: JsMsg, { bus, log }: ProcessOptions): Promise<void> {
+  const reply = 'reply' in message ? String(message.reply) : '';
+  for (const timeout of acknowledgeMs) {
+    try {
+      const connection = await bus.connection();
+      // The client's own ackAck can be sent once only.
+      await untilReconnected(bus, connection.request(reply, '+ACK', { timeout }));
+      return;
+    } catch (error) {
+      log.debug({ subject: message.subject, err: error }, 'an acknowledgement was not confirmed');
+    }
+  }
+}
+
+async function giveUp(
+  message: JsMsg,
+  death: { readonly code: string; readonly reason: string; readonly attempts: number },
+  { bus, durable, log }: ProcessOptions,
+): Promise<void> {
+  try {
+    await bury(bus, message, { ...death, durable });
+    message.term(death.code);
+  } catch (error) {
+    log.warn({ durable, err: error }, 'the dead letter could not be stored; trying again later');
+    message.nak(5_000);
+  }
+}
+
+/** Operators read dead letters: they get the message of an uncoded error, which callers of RPCs never see. */
+function plainReason(caught: unknown, fallback: string): string {
+  return caught instanceof Error ? caught.message : fallback;
+}

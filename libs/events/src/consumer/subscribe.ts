@@ -1,0 +1,179 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Context, streamOf, subjectOf } from '@millrace/contracts';
+import { from, invalidField } from '@millrace/errors';
+import type { ConsumerMessages, JsMsg } from '@nats-io/jetstream';
+import type { Bus } from '../bus.ts';
+import type { AnyEvent } from '../event.ts';
+import type { Log } from '../log.ts';
+import { ensureDeadLetters } from '../stream.ts';
+import { ensureConsumer } from './configure.ts';
+import type { Handler } from './handler.ts';
+import { defaultRetryMs, processMessage } from './process.ts';
+
+export interface SubscribeOptions {
+  /** The consumer's name: `[A-Za-z0-9_-]+`. Replicas that give the same name share the work. */
+  readonly durable: string;
+  readonly on: readonly Handler[];
+  readonly log: Log;
+  /** Only events of this project. A consumer for one project needs a name of its own. @default all */
+  readonly project?: string;
+  /** Most events being handled at a time, over all replicas. @default 16 */
+  readonly maxInFlight?: number;
+  /**
+   * One event at a time over all replicas, each only after the one before was handled. Otherwise events about
+   * different resources are handled side by side, and those about one resource in order within a process.
+   * @default false
+   */
+  readonly ordered?: boolean;
+  /** Where a consumer begins that did not exist: at the oldest event kept, or with what happens next. @default 'all' */
+  readonly from?: 'all' | 'new';
+  /** Waits before further tries. @default 1 s to 5 min, eight tries in all */
+  readonly retryMs?: readonly number[];
+  /** After how long without a sign of life an event goes to another replica. @default 30000 */
+  readonly ackWaitMs?: number;
+  /** Race points for fault tests. */
+  readonly hooks?: { afterHandlerBeforeAck?(event: AnyEvent): Promise<void> | void };
+}
+
+export interface Subscription {
+  readonly durable: string;
+  /** Resolves when every stream involved exists and its events flow. */
+  readonly ready: Promise<void>;
+  /** Takes nothing new, lets running handlers end (at most `drainMs`), and gives the rest back to the stream. */
+  stop(drainMs?: number): Promise<void>;
+}
+
+/**
+ * Handles events durably: each is handled at least once and acknowledged afterwards. Streams that do not exist yet
+ * are waited for, so no service needs another to be up. What is not an event of the catalogue becomes a dead letter
+ * at once; what cannot be handled, after its last try. Throws INVALID_FIELD for a bad name or no handlers.
+ */
+export async function subscribe(bus: Bus, options: SubscribeOptions): Promise<Subscription> {
+  const { durable, on } = options;
+  if (!/^[A-Za-z0-9_-]{1,128}$/.test(durable))
+    throw invalidField(
+      'durable',
+      `${JSON.stringify(durable)} is not a consumer's name`,
+      '[A-Za-z0-9_-]{1,128}',
+    );
+  const handlers = new Map(on.map((entry) => [entry.type.type, entry]));
+  if (on.length === 0 || handlers.size !== on.length)
+    throw invalidField(
+      'on',
+      on.length === 0 ? 'no handlers' : 'two handlers of one type',
+      'one handler per type',
+    );
+  const stopping = new AbortController();
+  const contexts = [...new Set(on.map((entry) => entry.type.context))];
+  const runs = contexts.map((context) => consumeContext(bus, context, options, handlers, stopping.signal));
+  return {
+    durable,
+    ready: Promise.all(runs.map((run) => run.ready)).then(() => {}),
+    stop: async (drainMs = 10_000) => {
+      stopping.abort();
+      const late = sleep(drainMs, undefined, { ref: false });
+      await Promise.race([Promise.all(runs.map((run) => run.ended)), late]);
+    },
+  };
+}
+
+function consumeContext(
+  bus: Bus,
+  context: Context,
+  options: SubscribeOptions,
+  handlers: ReadonlyMap<string, Handler>,
+  stopping: AbortSignal,
+) {
+  const { durable, log } = options;
+  const stream = streamOf(context).name;
+  const types = options.on.filter((entry) => entry.type.context === context).map((entry) => entry.type);
+  const settings = {
+    durable,
+    subjects: types.map((type) => subjectOf(type, options.project ?? '*')),
+    maxInFlight: options.ordered ? 1 : (options.maxInFlight ?? 16),
+    ackWaitMs: options.ackWaitMs ?? 30_000,
+    from: options.from ?? 'all',
+  };
+  const { promise: ready, resolve: markReady } = Promise.withResolvers<void>();
+  const inFlight = new Set<JsMsg>();
+  const tails = new Map<string, Promise<void>>();
+  const hook = options.hooks?.afterHandlerBeforeAck;
+  const processing = {
+    bus,
+    durable,
+    handlers,
+    retryMs: options.retryMs ?? defaultRetryMs,
+    log,
+    stopping,
+    ...(hook ? { afterHandlerBeforeAck: hook } : {}),
+  };
+
+  /** Starts handling a message after the one before it about the same resource. */
+  function take(message: JsMsg): void {
+    const key = settings.maxInFlight === 1 ? '' : (message.headers?.get('ce-subject') ?? '');
+    inFlight.add(message);
+    const before = tails.get(key) ?? Promise.resolve();
+    const handled = before.then(async () => {
+      await processMessage(message, processing);
+      inFlight.delete(message);
+      if (tails.get(key) === handled) tails.delete(key);
+    });
+    tails.set(key, handled);
+  }
+
+  async function consume(): Promise<void> {
+    await ensureDeadLetters(bus);
+    for (let waitMs = 100; !(await ensureConsumer(await bus.manager(), stream, settings)); ) {
+      if (stopping.aborted) return;
+      await sleep(waitMs, undefined, { signal: stopping }).catch(() => {});
+      waitMs = Math.min(waitMs * 2, 1_000);
+    }
+    const consumer = await (await bus.jetstream()).consumers.get(stream, durable);
+    const messages = await consumer.consume({
+      max_messages: settings.maxInFlight,
+      expires: 10_000,
+      abort_on_missing_resource: true,
+    });
+    markReady();
+    const stop = () => void messages.close();
+    stopping.addEventListener('abort', stop);
+    try {
+      if (stopping.aborted) stop();
+      await pump(messages);
+    } finally {
+      stopping.removeEventListener('abort', stop);
+      await messages.close();
+    }
+  }
+
+  async function pump(messages: ConsumerMessages): Promise<void> {
+    for await (const message of messages) {
+      if (stopping.aborted) message.nak();
+      else take(message);
+    }
+  }
+
+  /** Tells the server that the work goes on, so that it does not give the same messages to another replica. */
+  const alive = setInterval(() => {
+    if (bus.connected) for (const message of inFlight) message.working();
+  }, settings.ackWaitMs / 3);
+
+  async function run(): Promise<void> {
+    for (let failures = 0; !stopping.aborted; ) {
+      try {
+        await consume();
+        failures = 0;
+      } catch (caught) {
+        failures++;
+        const { code, message } = from(caught);
+        log.warn({ durable, stream, code, err: caught }, `the subscription waits: ${message}`);
+      }
+      const waitMs = Math.min(100 * 2 ** failures, 5_000);
+      if (!stopping.aborted) await sleep(waitMs, undefined, { signal: stopping }).catch(() => {});
+    }
+    await Promise.all(tails.values());
+    clearInterval(alive);
+  }
+
+  return { ready, ended: run() };
+}

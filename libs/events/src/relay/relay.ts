@@ -1,0 +1,214 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Context, streamOf } from '@millrace/contracts';
+import type { DocumentStore, RecordedEvent } from '@millrace/documents';
+import { from, unavailable } from '@millrace/errors';
+import type { JetStreamManager, StreamInfo } from '@nats-io/jetstream';
+import type { Bus } from '../bus.ts';
+import { orUnavailable } from '../failures.ts';
+import type { Log } from '../log.ts';
+import { sendEvent } from '../publish.ts';
+import { ensureStream, readStreamInfo, type StreamOptions, streamAgeMs } from '../stream.ts';
+import { findLoss, markOf } from './gap.ts';
+import { createMarks } from './marks.ts';
+import { publishInOrder } from './order.ts';
+import { refillStream } from './refill.ts';
+import { createWake } from './wake.ts';
+
+/** A loss that the relay noticed and made good. */
+export interface Gap {
+  readonly context: Context;
+  /** What was seen. */
+  readonly reason: string;
+  /** How many events were published again. */
+  readonly published: number;
+}
+
+export interface RelayOptions {
+  readonly store: Pick<DocumentStore, 'events' | 'cursors' | 'leases'>;
+  readonly bus: Bus;
+  readonly context: Context;
+  readonly log: Log;
+  /** Settings of the stream, which the relay makes and keeps. */
+  readonly stream?: StreamOptions;
+  /** Most publishes in flight. @default 64 */
+  readonly window?: number;
+  /** How often the record is looked at when nothing woke the relay; four times that when idle. @default 250 */
+  readonly pollMs?: number;
+  /** How often the stream is compared with what it should hold. @default 30000 */
+  readonly checkMs?: number;
+  /** How long one of several replicas relays before it must renew. @default 5000 */
+  readonly leaseMs?: number;
+  /** How long one publish waits for its acknowledgement. @default 5000 */
+  readonly publishTimeoutMs?: number;
+  readonly onGap?: (gap: Gap) => void;
+  /** Race points for fault tests. */
+  readonly hooks?: {
+    beforePublish?(event: RecordedEvent): Promise<void> | void;
+    afterPublishBeforeCursor?(upTo: number): Promise<void> | void;
+  };
+}
+
+export interface Relay {
+  /** The sequence number up to which the stream has everything. */
+  readonly position: number;
+  /** Compares the stream with what it should hold, now; tells the gap that was found and refilled. */
+  check(): Promise<Gap | undefined>;
+  /** Ends after the batch in flight and lets another replica take over. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Publishes the events of a store's record to the stream of its context, in order, and remembers how far it came. It
+ * starts at once and goes on through outages of NATS. Of several replicas the holder of the lease relays; two at the
+ * same time would do no harm, because the stream keeps one copy of each id.
+ */
+export function startRelay(options: RelayOptions): Relay {
+  const { store, bus, context, log } = options;
+  const { name } = streamOf(context);
+  const cursor = `relay-${context}`;
+  const owner = `${bus.name}-${process.pid}-${Math.random().toString(36).slice(2, 10)}`;
+  const marks = createMarks(store.cursors, cursor);
+  const wake = createWake();
+  const leaseMs = options.leaseMs ?? 5_000;
+  let position = 0;
+  let leasedUntil = 0;
+  let streamReady = false;
+  let checkedAt = Number.NEGATIVE_INFINITY;
+  let checking: Promise<Gap | undefined> | undefined;
+  const stopping = new AbortController();
+
+  const unsubscribers = [
+    store.events.onCommit(() => wake.now()),
+    bus.onConnect(() => {
+      distrust();
+      wake.now();
+    }),
+  ];
+
+  /** A server that went away, or failed, may have come back with less: look before publishing on. */
+  function distrust(): void {
+    streamReady = false;
+    checkedAt = Number.NEGATIVE_INFINITY;
+  }
+
+  async function holdLease(): Promise<boolean> {
+    const now = performance.now();
+    if (now < leasedUntil - (leaseMs * 2) / 3) return true;
+    const fresh = now >= leasedUntil;
+    if (!(await store.leases.acquire(cursor, owner, leaseMs))) {
+      leasedUntil = 0;
+      return false;
+    }
+    leasedUntil = now + leaseMs;
+    if (fresh) position = await store.cursors.get(cursor);
+    return true;
+  }
+
+  async function relayBatch(): Promise<number> {
+    const events = await store.events.read({ after: position, limit: 128 });
+    if (events.length === 0) return 0;
+    const positions = new Map<number, number>();
+    const { count, error } = await publishInOrder(events, options.window ?? 64, async (event) => {
+      await options.hooks?.beforePublish?.(event);
+      const timeoutMs = options.publishTimeoutMs ?? 5_000;
+      const ack = await sendEvent(bus, event, { timeoutMs });
+      positions.set(event.sequence, ack.seq);
+    });
+    const upTo = events[count - 1]?.sequence;
+    if (upTo !== undefined) {
+      await options.hooks?.afterPublishBeforeCursor?.(upTo);
+      const newest = { at: positions.get(upTo) ?? 0, sequence: upTo };
+      await Promise.all([store.cursors.set(cursor, upTo), marks.writeNewest(newest)]);
+      position = upTo;
+    }
+    if (error) throw error;
+    return count;
+  }
+
+  async function compare(): Promise<Gap | undefined> {
+    const manager = await bus.manager();
+    const info = await readStreamInfo(manager, name);
+    if (!info) throw unavailable(`stream ${name}`);
+    const reason = await findReason(manager, info);
+    const gap = reason ? await refill(reason) : undefined;
+    const after = gap ? await readStreamInfo(manager, name) : info;
+    await marks.write(markOf(after ?? info));
+    checkedAt = performance.now();
+    return gap;
+  }
+
+  async function findReason(manager: JetStreamManager, info: StreamInfo): Promise<string | undefined> {
+    const [now, before, newest] = [markOf(info), await marks.read(), await marks.readNewest()];
+    if (position > 0 && now.last === 0) return 'the stream is empty, but events were published';
+    const loss = before && findLoss(before, now, streamAgeMs, Date.now());
+    if (loss || !newest || newest.at < now.first) return loss;
+    // Others publish to the stream too: only the message itself shows that the end was not lost and overgrown.
+    const message = await orUnavailable(name, () => manager.streams.getMessage(name, { seq: newest.at }));
+    const held = Number(message?.header.get('ce-sequence') ?? 0);
+    return held === newest.sequence ? undefined : `event ${newest.sequence} is not at ${newest.at} any more`;
+  }
+
+  async function refill(reason: string): Promise<Gap> {
+    log.warn({ stream: name, reason }, 'the stream lost events; publishing them again from the record');
+    const { published } = await refillStream({ store, bus, context, to: position });
+    await marks.writeNewest({ at: 0, sequence: 0 });
+    const gap = { context, reason, published };
+    log.warn({ stream: name, ...gap }, `the stream was refilled with ${published} events`);
+    options.onGap?.(gap);
+    return gap;
+  }
+
+  /** One comparison at a time; callers share it. */
+  function check(): Promise<Gap | undefined> {
+    checking ??= compare().finally(() => {
+      checking = undefined;
+    });
+    return checking;
+  }
+
+  async function step(): Promise<void> {
+    if (!(await holdLease())) return wake.wait(leaseMs / 3);
+    if (!streamReady) {
+      await ensureStream(bus, context, options.stream);
+      streamReady = true;
+    }
+    if (performance.now() - checkedAt >= (options.checkMs ?? 30_000)) await check();
+    const pollMs = options.pollMs ?? 250;
+    if ((await relayBatch()) > 0) idle = 0;
+    else await wake.wait(idle++ < 20 ? pollMs : pollMs * 4);
+  }
+
+  let idle = 0;
+  async function run(): Promise<void> {
+    for (let failures = 0; !stopping.signal.aborted; ) {
+      try {
+        await step();
+        failures = 0;
+      } catch (caught) {
+        if (stopping.signal.aborted) break;
+        failures++;
+        distrust();
+        const { code, message, kind } = from(caught);
+        const fields = { stream: name, position, code, failures, err: caught };
+        log[kind === 'unavailable' ? 'warn' : 'error'](fields, `the relay waits: ${message}`);
+        const waitMs = Math.min(100 * 2 ** failures, 5_000) * (0.5 + Math.random() / 2);
+        await sleep(waitMs, undefined, { signal: stopping.signal }).catch(() => {});
+      }
+    }
+  }
+
+  const running = run();
+  return {
+    get position() {
+      return position;
+    },
+    check,
+    stop: async () => {
+      stopping.abort();
+      for (const unsubscribe of unsubscribers) unsubscribe();
+      wake.now();
+      await running;
+      await store.leases.release(cursor, owner).catch(() => {});
+    },
+  };
+}

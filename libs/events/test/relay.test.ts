@@ -1,0 +1,181 @@
+import type { DocumentStore } from '@millrace/documents';
+import { startNats, type TempDir, type TestNats, tempDir, until } from '@millrace/testing';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import {
+  type Bus,
+  connectBus,
+  decodeMessage,
+  type Gap,
+  noLog,
+  type Relay,
+  type RelayOptions,
+  refillStream,
+  startRelay,
+} from '../src/index.ts';
+import { readStream } from '../src/read-stream.ts';
+import { openStore, record } from './fixtures.ts';
+
+let nats: TestNats;
+let bus: Bus;
+let folder: TempDir;
+let store: DocumentStore;
+const relays: Relay[] = [];
+
+beforeAll(async () => {
+  nats = await startNats();
+  bus = await connectBus({ url: nats.url, name: 'relay-test' });
+});
+beforeEach(async () => {
+  folder = tempDir();
+  store = await openStore(folder.path);
+});
+afterEach(async () => {
+  await Promise.all(relays.splice(0).map((relay) => relay.stop()));
+  await store.close();
+  await folder.remove();
+  const manager = await bus.manager();
+  await manager.streams.delete('MILLRACE_REGISTRY').catch(() => {});
+});
+afterAll(async () => {
+  await bus.close();
+  await nats.stop();
+});
+
+function relay(options: Partial<RelayOptions> = {}): Relay {
+  const started = startRelay({
+    store,
+    bus,
+    context: 'registry',
+    log: noLog,
+    publishTimeoutMs: 1_000,
+    ...options,
+  });
+  relays.push(started);
+  return started;
+}
+
+/** The sequence numbers in the stream, in its order. */
+async function sequences(): Promise<number[]> {
+  const found: number[] = [];
+  for await (const message of readStream(bus, 'MILLRACE_REGISTRY'))
+    found.push(decodeMessage(message.headers, message.data).sequence);
+  return found;
+}
+
+const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
+
+test('the stream gets every recorded event once and in order', async () => {
+  await record(store, 300);
+  const running = relay();
+  await until(() => running.position === 300);
+  await record(store, 50);
+  await until(() => running.position === 350);
+  expect(await sequences()).toEqual(upTo(350));
+});
+
+test('an event is published soon after its commit', async () => {
+  const running = relay({ pollMs: 60_000 });
+  await until(() => bus.connected);
+  await record(store, 1);
+  await until(() => running.position === 1, { timeoutMs: 5_000 });
+});
+
+test('a relay that died between publishing and remembering publishes the same ids again, and the stream keeps one', async () => {
+  await record(store, 40);
+  const died = relay({
+    hooks: {
+      afterPublishBeforeCursor: () => {
+        throw new Error('died here');
+      },
+    },
+  });
+  await until(async () => (await sequences().catch(() => [])).length === 40);
+  await died.stop();
+  const next = relay();
+  await until(() => next.position === 40);
+  expect(await sequences()).toEqual(upTo(40));
+});
+
+test('two relays at once leave one copy of each event', async () => {
+  await record(store, 200);
+  const leases = { acquire: async () => ({ token: 1 }), release: async () => {} };
+  const both = [1, 2].map(() => relay({ store: { events: store.events, cursors: store.cursors, leases } }));
+  await until(() => both.every((one) => one.position === 200));
+  expect((await sequences()).toSorted((a, b) => a - b)).toEqual(upTo(200));
+});
+
+test('of two replicas the holder of the lease relays, and the other takes over when it stops', async () => {
+  await record(store, 5);
+  const first = relay({ leaseMs: 900 });
+  await until(() => first.position === 5);
+  const second = relay({ leaseMs: 900 });
+  await first.stop();
+  await record(store, 5);
+  await until(() => second.position === 10);
+});
+
+test('kill -9 of the server in the middle of publishing loses nothing and stores nothing twice', async () => {
+  const running = relay();
+  const recording = record(store, 600);
+  for (let round = 0; round < 3; round++) {
+    await until(() => running.position > round * 100);
+    await nats.kill();
+    await nats.restart();
+  }
+  await recording;
+  await until(() => running.position === 600, { timeoutMs: 25_000 });
+  expect((await sequences()).toSorted((a, b) => a - b)).toEqual(upTo(600));
+}, 60_000);
+
+test('a frozen server makes publishes unknown, not failed', async () => {
+  const running = relay({ publishTimeoutMs: 300 });
+  await record(store, 1);
+  await until(() => running.position === 1);
+  nats.pause();
+  await record(store, 20);
+  await new Promise((resolve) => setTimeout(resolve, 900));
+  nats.resume();
+  await until(() => running.position === 21, { timeoutMs: 20_000 });
+  expect(await sequences()).toEqual(upTo(21));
+});
+
+test('a deleted stream is made again and refilled from the record, with the same ids', async () => {
+  const gaps: Gap[] = [];
+  const ids = await record(store, 120);
+  const running = relay({ onGap: (gap) => gaps.push(gap) });
+  await until(() => running.position === 120);
+  await (await bus.manager()).streams.delete('MILLRACE_REGISTRY');
+  await record(store, 1);
+  await until(() => running.position === 121, { timeoutMs: 20_000 });
+  expect((await sequences()).toSorted((a, b) => a - b)).toEqual(upTo(121));
+  expect(gaps).toMatchObject([{ context: 'registry', published: 120 }]);
+  const held = new Set<string>();
+  for await (const message of readStream(bus, 'MILLRACE_REGISTRY'))
+    held.add(decodeMessage(message.headers, message.data).id);
+  expect(ids.every((id) => held.has(id))).toBe(true);
+});
+
+test.each([
+  ['at the beginning', [1, 2, 3]],
+  ['in the middle', [20, 21, 40]],
+  ['at the end', [58, 59, 60]],
+])('messages lost %s are noticed and published again', async (_, lost) => {
+  const gaps: Gap[] = [];
+  await record(store, 60);
+  const running = relay({ onGap: (gap) => gaps.push(gap) });
+  await until(() => running.position === 60);
+  expect(await running.check()).toBeUndefined();
+  const manager = await bus.manager();
+  for (const sequence of lost) await manager.streams.deleteMessage('MILLRACE_REGISTRY', sequence);
+  expect(await running.check()).toMatchObject({ published: lost.length });
+  expect((await sequences()).toSorted((a, b) => a - b)).toEqual(upTo(60));
+  expect(await running.check()).toBeUndefined();
+  expect(gaps).toHaveLength(1);
+});
+
+test('a refill of a whole stream publishes nothing', async () => {
+  await record(store, 30);
+  const running = relay();
+  await until(() => running.position === 30);
+  expect(await refillStream({ store, bus, context: 'registry' })).toEqual({ published: 0, present: 30 });
+});

@@ -1,0 +1,15 @@
+export { type FakeClock, fakeClock } from './clock.ts';
+export { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
+export { freePort } from './free-port.ts';
+export { protect } from './guard.ts';
+export { startNats, type TestNats } from './nats.ts';
+export {
+  type ServiceName,
+  type ServiceOptions,
+  services,
+  startService,
+  type TestService,
+} from './service.ts';
+export { type SuiteOptions, startSuite, type TestSuite } from './suite.ts';
+export { type TempDir, tempDir } from './temp-dir.ts';
+export { until } from './until.ts';
