@@ -1,10 +1,14 @@
-import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 /**
  * 3,000,000 US domestic flights of January to June 2001, as the Bureau of Transportation Statistics published them
  * and the npm package vega-datasets ships them: date (of departure), delay (minutes), distance (miles), origin, destination.
  */
-export const parquet = createRequire(import.meta.url).resolve('vega-datasets/data/flights-3m.parquet');
+export const parquet = join(
+  fileURLToPath(import.meta.resolve('vega-datasets')),
+  '../../data/flights-3m.parquet',
+);
 
 /** How many of the busiest airports are looked at. */
 export const hubCount = 30;

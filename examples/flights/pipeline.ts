@@ -61,7 +61,7 @@ export async function applyPipeline({ pipelines, project }: Millrace): Promise<v
             ...command('select', {
               argv: [...step('select'), '${steps.train.outputs.run}', '${steps.build.outputs.sets}'],
               inputs: [{ name: 'models', from: '${steps.train.outputs.model}' }],
-              outputs: [json('version'), json('metrics')],
+              outputs: [{ name: 'version', kind: OutputKind.TEXT }, json('metrics')],
             }),
           },
           {

@@ -1,7 +1,7 @@
-/** Asks the registry to make a version the champion; its gate decides. Argument: the version's name, JSON. */
+/** Asks the registry to make a version the champion; its gate decides. Argument: the version's name. */
 import { connect, currentStep } from '@millrace/sdk';
 
-const version = JSON.parse(process.argv[2] ?? '') as string;
+const version = process.argv[2] ?? '';
 const step = currentStep();
 const millrace = connect();
 const { decision, moved } = await millrace.registry.promoteVersion({

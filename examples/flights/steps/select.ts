@@ -45,7 +45,7 @@ if (champion && champion !== version) {
   await record(millrace, champion, metrics, sets.evaluate, '', step.keyFor('champion-evaluation'));
   console.log(`champion: AUC ${metrics.auc.toFixed(4)}, log loss ${metrics.log_loss.toFixed(4)}`);
 }
-await step.writeJson('version', version);
+await step.writeOutput('version', version);
 await step.writeJson('metrics', best.metrics);
 millrace.close();
 

@@ -1,6 +1,6 @@
 /**
- * Makes what the new champion learned from the baseline of the monitor. Arguments: the version's name, its metrics and the
- * sets, all JSON.
+ * Makes what the new champion learned from the baseline of the monitor. Arguments: the version's name, and its
+ * metrics and the sets as JSON.
  */
 import { connect, currentStep, toBatch } from '@millrace/sdk';
 import { featureNames } from '../data.ts';
@@ -14,8 +14,7 @@ import { readSet, type Sets } from './sets.ts';
 /** Rows of the baseline: enough for its quantiles, few enough for one message. */
 const maxRows = 20_000;
 
-const [versionJson = '', metricsJson = '', setsJson = ''] = process.argv.slice(2);
-const version = JSON.parse(versionJson) as string;
+const [version = '', metricsJson = '', setsJson = ''] = process.argv.slice(2);
 const metrics = JSON.parse(metricsJson) as Metrics;
 const { train } = JSON.parse(setsJson) as Sets;
 const step = currentStep();

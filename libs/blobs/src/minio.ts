@@ -1,12 +1,11 @@
-import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { Readable } from 'node:stream';
-import { notFound, unavailable } from '@millrace/errors';
+import { isCoded, notFound, unavailable } from '@millrace/errors';
 import { Client } from 'minio';
 import { hexOf } from './digest.ts';
 import { openFiles } from './files.ts';
 import type { BlobInfo, BlobStore, Digest } from './port.ts';
 import { gather, intake, isIntact, verified } from './stream.ts';
+import { upload } from './upload.ts';
 
 export interface MinioOptions {
   readonly endPoint: string;
@@ -15,24 +14,25 @@ export interface MinioOptions {
   readonly accessKey: string;
   readonly secretKey: string;
   readonly bucket: string;
+  /** What all keys begin with, ending in `/`, so that several stores share a bucket; empty for none. */
+  readonly prefix: string;
   /** Where `localPath` keeps its copies. */
   readonly cacheDir: string;
 }
 
-const partBytes = 16 * 1024 * 1024;
-
 /**
- * Blobs in MinIO or another S3 store: objects `sha256/<64 digits>`. An upload streams to `incoming/<uuid>` in parts while
- * it is hashed, and is copied to its name by the server when its digest is known, so an object under a digest is whole.
+ * Blobs in MinIO or another S3 store: objects `<prefix>sha256/<64 digits>`. An object gets such a name only when all of
+ * its bytes are there and their digest is known, so an object under a digest is whole.
  */
 export async function openMinio(options: MinioOptions): Promise<BlobStore> {
-  const { bucket, cacheDir, ...connection } = options;
-  const client = new Client({ ...connection, partSize: partBytes });
+  const { bucket, prefix, cacheDir, ...connection } = options;
+  const client = new Client(connection);
   const call = <T>(work: Promise<T>) => work.catch(rethrow);
-  if (!(await call(client.bucketExists(bucket)))) await call(client.makeBucket(bucket));
+  if (!(await call(client.bucketExists(bucket)))) await client.makeBucket(bucket).catch(madeByAnother);
   await mkdir(cacheDir, { recursive: true });
   const cache = await openFiles(cacheDir);
-  const keyOf = (digest: Digest) => `sha256/${hexOf(digest)}`;
+  const shelf = `${prefix}sha256/`;
+  const keyOf = (digest: Digest) => shelf + hexOf(digest);
 
   async function statOf(digest: Digest): Promise<BlobInfo | undefined> {
     const found = await client.statObject(bucket, keyOf(digest)).catch(absent);
@@ -45,38 +45,45 @@ export async function openMinio(options: MinioOptions): Promise<BlobStore> {
     const left = Math.max(0, found.sizeBytes - offset);
     const wanted = Math.min(left, length ?? left);
     if (wanted === 0) return;
-    yield* await call(client.getPartialObject(bucket, keyOf(digest), offset, wanted));
+    try {
+      yield* await client.getPartialObject(bucket, keyOf(digest), offset, wanted);
+    } catch (error) {
+      rethrow(error);
+    }
   }
 
+  const target = {
+    client,
+    bucket,
+    keyOf,
+    incomingKey: (id: string) => `${prefix}incoming/${id}`,
+    isThere: async (info: BlobInfo) => (await statOf(info.digest))?.sizeBytes === info.sizeBytes,
+  };
+
   const store: BlobStore = {
-    async put(source, putOptions = {}) {
-      const key = `incoming/${randomUUID()}`;
-      const input = intake(source, putOptions);
-      try {
-        await call(client.putObject(bucket, key, Readable.from(input.chunks, { objectMode: false })));
-        const info = input.finish();
-        if (!(await statOf(info.digest)))
-          await call(client.copyObject(bucket, keyOf(info.digest), `/${bucket}/${key}`));
-        return info;
-      } finally {
-        await client.removeObject(bucket, key).catch(() => {});
-      }
-    },
+    put: (source, putOptions = {}) => call(upload(target, intake(source, putOptions))),
     get: (digest, range) =>
       range ? read(digest, range.offset, range.length) : verified(digest, read(digest)),
     bytes: (digest, o) => gather(store.get(digest), o?.maxBytes),
     async localPath(digest) {
-      if (!(await cache.stat(digest))) await cache.put(store.get(digest), { expect: digest });
+      const cached = (await cache.stat(digest)) && (await cache.localPath(digest).catch(damagedCopy));
+      if (cached) return cached;
+      await cache.remove(digest);
+      await cache.put(store.get(digest), { expect: digest });
       return cache.localPath(digest);
     },
     stat: statOf,
     async list(o = {}) {
       const found: BlobInfo[] = [];
-      const objects = client.listObjectsV2(bucket, 'sha256/', true, o.after ? keyOf(o.after) : '');
-      for await (const object of objects as AsyncIterable<{ name?: string; size: number }>) {
-        const name = object.name?.slice('sha256/'.length) ?? '';
-        if (/^[0-9a-f]{64}$/.test(name)) found.push({ digest: `sha256:${name}`, sizeBytes: object.size });
-        if (found.length >= (o.limit ?? 1000)) break;
+      const objects = client.listObjectsV2(bucket, shelf, true, o.after ? keyOf(o.after) : '');
+      try {
+        for await (const object of objects as AsyncIterable<{ name?: string; size: number }>) {
+          const name = object.name?.slice(shelf.length) ?? '';
+          if (/^[0-9a-f]{64}$/.test(name)) found.push({ digest: `sha256:${name}`, sizeBytes: object.size });
+          if (found.length >= (o.limit ?? 1000)) break;
+        }
+      } catch (error) {
+        rethrow(error);
       }
       return found;
     },
@@ -107,6 +114,17 @@ export async function openMinio(options: MinioOptions): Promise<BlobStore> {
 function absent(error: { code?: string }): undefined {
   if (error.code === 'NotFound' || error.code === 'NoSuchKey') return undefined;
   return rethrow(error);
+}
+
+/** Services that start together on an empty store all make the bucket; one of them succeeds. */
+function madeByAnother(error: { code?: string }): void {
+  if (error.code !== 'BucketAlreadyOwnedByYou') rethrow(error);
+}
+
+/** A local copy that is damaged is fetched again; the store's own bytes may be sound. */
+function damagedCopy(error: unknown): undefined {
+  if (isCoded(error, 'DIGEST_MISMATCH')) return undefined;
+  throw error;
 }
 
 /** Errors of our own pass; the store's server errors and lost connections become `unavailable`. */

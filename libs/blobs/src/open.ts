@@ -5,7 +5,10 @@ import { openFiles } from './files.ts';
 import type { BlobStore } from './port.ts';
 
 export interface OpenBlobsOptions {
-  /** `file:<folder>`, or `s3+http://key:secret@host:port/bucket` (`s3+https` for TLS). */
+  /**
+   * `file:<folder>`, or `s3+http://key:secret@host:port/bucket` (`s3+https` for TLS), with `/<prefix>` behind the bucket
+   * where several stores share one.
+   */
   readonly url: string;
   /** Where a remote store keeps local copies. @default `.millrace/blob-cache` */
   readonly cacheDir?: string;
@@ -19,12 +22,17 @@ export async function openBlobs(options: OpenBlobsOptions): Promise<BlobStore> {
     );
   }
   const url = URL.parse(options.url.replace(/^s3\+/, ''));
-  const bucket = url?.pathname.slice(1) ?? '';
-  if (!url || !/^s3\+https?:/.test(options.url) || !/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket)) {
+  const [, bucket = '', path = ''] = /^\/([^/]+)\/?(.*?)\/?$/.exec(url?.pathname ?? '') ?? [];
+  if (
+    !url ||
+    !/^s3\+https?:/.test(options.url) ||
+    !/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket) ||
+    !/^([A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+)*)?$/.test(path)
+  ) {
     throw invalidField(
       'BLOBS_URL',
       'is no object store',
-      'file:<folder> or s3+http(s)://key:secret@host:port/bucket',
+      'file:<folder> or s3+http(s)://key:secret@host:port/bucket/prefix',
     );
   }
   const useSSL = url.protocol === 'https:';
@@ -37,6 +45,7 @@ export async function openBlobs(options: OpenBlobsOptions): Promise<BlobStore> {
     accessKey: decodeURIComponent(url.username),
     secretKey: decodeURIComponent(url.password),
     bucket,
+    prefix: path === '' ? '' : `${path}/`,
     cacheDir: options.cacheDir ?? join('.millrace', 'blob-cache'),
   });
 }

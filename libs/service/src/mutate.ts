@@ -12,7 +12,7 @@ import type { RequestLedger } from '@millrace/documents';
 export interface Mutation {
   /** 32 hexadecimal digits, the same at every retry of one request id: the id of what is created. */
   readonly id: string;
-  /** Give it to the store's writes; absent when the caller gave no request id. */
+  /** Give it to the store's writes: the method and the caller's request id. Absent when the caller gave none. */
   readonly requestId?: string;
 }
 
@@ -43,7 +43,7 @@ export async function mutate<I extends DescMessage, O extends DescMessage>(
   const { requestId } = request;
   const body = toBinary(input, request);
   const answer = await ledger.once({ method, project, requestId, body }, async (id) => {
-    const result = await run(requestId ? { id, requestId } : { id });
+    const result = await run(requestId ? { id, requestId: `${method}:${requestId}` } : { id });
     return toBinary(output, create(output, result));
   });
   return fromBinary(output, answer) as MessageInitShape<O>;

@@ -56,7 +56,7 @@ export async function startService<R extends SettingRows>(
     const now = options.now ?? Date.now;
     const deps: Deps = {
       documents: async (collections) => keep(await openStore(folder, collections, spec, options)),
-      blobs: async () => keep(await openOwnBlobs(folder, config)),
+      blobs: async () => keep(await openOwnBlobs(folder, spec.context, config)),
       bus,
       log,
       folder,
@@ -134,7 +134,10 @@ function databaseOf(text: string, context: string): string {
   return url.href;
 }
 
-function openOwnBlobs(folder: string, config: CommonConfig): Promise<BlobStore> {
-  const url = config.BLOBS_URL ?? `file:${join(folder, 'blobs')}`;
+/** Each service has blobs of its own: below the URL's, under the context. What one removes another keeps. */
+function openOwnBlobs(folder: string, context: string, config: CommonConfig): Promise<BlobStore> {
+  const url = config.BLOBS_URL
+    ? `${config.BLOBS_URL.replace(/\/$/, '')}/${context}`
+    : `file:${join(folder, 'blobs')}`;
   return openBlobs({ url, cacheDir: join(folder, 'blob-cache') });
 }

@@ -29,7 +29,7 @@ export interface SubscribeOptions {
   readonly from?: 'all' | 'new';
   /** Waits before further tries. @default 1 s to 5 min, eight tries in all */
   readonly retryMs?: readonly number[];
-  /** After how long without a sign of life an event goes to another replica. @default 30000 */
+  /** After how long without a sign of life an event goes to another replica. @default 10000 */
   readonly ackWaitMs?: number;
   /** Race points for fault tests. */
   readonly hooks?: { afterHandlerBeforeAck?(event: AnyEvent): Promise<void> | void };
@@ -91,7 +91,7 @@ function consumeContext(
     durable,
     subjects: types.map((type) => subjectOf(type, options.project ?? '*')),
     maxInFlight: options.ordered ? 1 : (options.maxInFlight ?? 16),
-    ackWaitMs: options.ackWaitMs ?? 30_000,
+    ackWaitMs: options.ackWaitMs ?? 10_000,
     from: options.from ?? 'all',
   };
   const { promise: ready, resolve: markReady } = Promise.withResolvers<void>();

@@ -96,7 +96,7 @@ export type PipelineRun = Message<"millrace.pipelines.v1.PipelineRun"> & {
   retryOf: string;
 
   /**
-   * How many tasks are in which state.
+   * How many tasks are in which state; left out of lists.
    *
    * @generated from field: repeated millrace.pipelines.v1.TaskCount task_counts = 11;
    */

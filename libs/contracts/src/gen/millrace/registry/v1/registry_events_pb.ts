@@ -45,7 +45,7 @@ export type ModelCreated = Message<"millrace.registry.v1.ModelCreated"> & {
   description: string;
 
   /**
-   * Its tags.
+   * Its tags, the first that fit in 65,536 characters together.
    *
    * @generated from field: repeated millrace.common.v1.Tag tags = 3;
    */
@@ -80,7 +80,7 @@ export type ModelUpdated = Message<"millrace.registry.v1.ModelUpdated"> & {
   description: string;
 
   /**
-   * Its tags, now.
+   * Its tags, now; the first that fit in 65,536 characters together.
    *
    * @generated from field: repeated millrace.common.v1.Tag tags = 3;
    */
@@ -178,7 +178,7 @@ export type ModelVersionRegistered = Message<"millrace.registry.v1.ModelVersionR
   pipelineRun: string;
 
   /**
-   * Its tags.
+   * Its tags, the first that fit in 65,536 characters together.
    *
    * @generated from field: repeated millrace.common.v1.Tag tags = 9;
    */
@@ -325,7 +325,7 @@ export type ModelVersionUpdated = Message<"millrace.registry.v1.ModelVersionUpda
   description: string;
 
   /**
-   * Its tags, now.
+   * Its tags, now; the first that fit in 65,536 characters together.
    *
    * @generated from field: repeated millrace.common.v1.Tag tags = 5;
    */

@@ -2136,7 +2136,7 @@ export const RegistryService: GenService<{
     output: typeof GetGateResponseSchema;
   },
   /**
-   * Lists the gates of a model, ordered by name; at most 50 can exist.
+   * Lists the gates of a model, ordered by name; at most 20 can exist.
    *
    * @generated from rpc millrace.registry.v1.RegistryService.ListGates
    */

@@ -405,7 +405,8 @@ export const DeploymentService: GenService<{
     output: typeof DeleteDeploymentResponseSchema;
   },
   /**
-   * Follows deployments: first each as it is, then each again whenever it or the status of a target changed.
+   * Follows deployments: first each as it is, then each again whenever it changed or one of its models was loaded, failed or was
+   * unloaded.
    *
    * @generated from rpc millrace.serving.v1.DeploymentService.WatchDeployments
    */

@@ -64,14 +64,14 @@ export type Run = Message<"millrace.tracking.v1.Run"> & {
   state: LifecycleState;
 
   /**
-   * When the work began; not set at creation means now, unless it is only SCHEDULED.
+   * When the work began, kept to the millisecond; not set at creation means now, unless it is only SCHEDULED.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 6;
    */
   startTime?: Timestamp | undefined;
 
   /**
-   * When the work ended; unset until then.
+   * When the work ended, kept to the millisecond; unset until then.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 7;
    */
@@ -85,7 +85,8 @@ export type Run = Message<"millrace.tracking.v1.Run"> & {
   params: Param[];
 
   /**
-   * Its tags, by key.
+   * Its tags, by key. `millrace.task` names the pipeline task it belongs to (`projects/{project}/pipelineRuns/{run}/tasks/
+   * {task}`): a run still RUNNING when the task's last attempt is over ends as the attempt did.
    *
    * @generated from field: repeated millrace.common.v1.Tag tags = 9;
    */

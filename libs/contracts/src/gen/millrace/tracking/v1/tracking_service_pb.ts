@@ -1164,7 +1164,7 @@ export const LogInputsRequestSchema: GenMessage<LogInputsRequest> = /*@__PURE__*
  */
 export type LogInputsResponse = Message<"millrace.tracking.v1.LogInputsResponse"> & {
   /**
-   * The inputs as they are recorded.
+   * The inputs as they are recorded, without source, schema and profile, which the caller has just sent.
    *
    * @generated from field: repeated millrace.tracking.v1.DatasetInput inputs = 1;
    */

@@ -1,0 +1,122 @@
+/**
+ * The whole way round on real data: features, training, gate, serving, monitoring, drift, retraining, gate, swap. It
+ * needs a running suite whose address it finds in its environment: `npm run demo` starts one for it.
+ */
+import { names } from '@millrace/contracts';
+import { JobState } from '@millrace/contracts/features';
+import { PipelineRunState } from '@millrace/contracts/pipelines';
+import { connect, type Millrace } from '@millrace/sdk';
+import { gateEvaluations, judgeAll, readDays } from './comparison.ts';
+import { views } from './data.ts';
+import { reportOf, untilDone, untilRetrained, untilServed } from './nights.ts';
+import { applyPipeline, applyTrigger, startTraining } from './pipeline.ts';
+import { startBoard } from './replay/board.ts';
+import { readFlights } from './replay/flights.ts';
+import { insist } from './replay/patience.ts';
+import { replay } from './replay/replay.ts';
+import { startCounts } from './replay/traffic.ts';
+import { applyFeatures, createDeployments, createModel, dayMs } from './resources.ts';
+import { screen } from './screen.ts';
+import { readStory, stateWord } from './story.ts';
+
+const calm = { from: '2001-04-23T00:00:00Z', until: '2001-05-14T00:00:00Z' };
+const later = { from: '2001-05-14T00:00:00Z', until: '2001-05-21T00:00:00Z' };
+/** From here on flights are played as they happen; what was before is history. */
+const liveMs = Date.parse('2001-05-28T00:00:00Z');
+const endMs = Date.parse('2001-06-21T12:00:00Z');
+
+const begunMs = Date.now();
+const say = (text: string) =>
+  console.log(`${((Date.now() - begunMs) / 1000).toFixed(1).padStart(6)} s  ${text}`);
+const millrace = connect();
+
+say('Will a flight be more than 15 minutes late? US flights between the 30 busiest airports, spring 2001.');
+await insist(() => applyFeatures(millrace, liveMs));
+await insist(() => createModel(millrace));
+await insist(() => applyPipeline(millrace));
+const materialized = materialize(millrace);
+const flightsRead = readFlights(liveMs, endMs);
+say('entities, source, feature views, model, gate and pipeline are declared');
+
+const ranges = {
+  train_from: calm.from,
+  train_until: calm.until,
+  evaluate_from: later.from,
+  evaluate_until: later.until,
+};
+const first = await insist(() => startTraining(millrace, ranges, 'first-training'));
+const run = await untilDone(millrace, first);
+if (run.state !== PipelineRunState.SUCCEEDED)
+  throw new Error(`the first training ended ${stateWord(run.state)}: ${run.reason}`);
+say('a first model is trained on calm weeks, registered, gated and made champion');
+await materialized;
+await insist(() => createDeployments(millrace));
+await untilServed(millrace);
+await insist(() => applyTrigger(millrace));
+const flights = await flightsRead;
+say(
+  `it is served; ${flights.length} flights from ${day(liveMs)} on are now played in the order they happened`,
+);
+
+const counts = startCounts();
+const board = startBoard(millrace, flights.slice(0, 200));
+let [retrainings, promoted] = [0, false];
+await replay(millrace, {
+  flights,
+  fromMs: liveMs,
+  untilMs: endMs,
+  counts,
+  onMorning: async (ended) => {
+    const report = await reportOf(millrace, ended);
+    const share = Math.round((report.drift?.share ?? 0) * 100);
+    say(
+      `${day(ended)}  ${String(report.rowCount).padStart(5)} flights, ${String(share).padStart(3)} % of columns drifted${report.drift?.drifted ? ': drift' : ''}`,
+    );
+    const retraining = await untilRetrained(millrace, report);
+    if (!retraining) return;
+    retrainings++;
+    const champion = await untilServed(millrace);
+    promoted ||= !champion.endsWith('/1');
+    say(
+      `the alarm started a retraining, which ended ${stateWord(retraining.state)}; ${champion.split('/').slice(-2).join(' ')} answers now`,
+    );
+  },
+});
+await board.stop();
+
+const swapMs = Date.parse('2001-06-14T00:00:00Z');
+const judgements = [
+  ...(await judgeAll(millrace, liveMs, swapMs - 2 * dayMs, 'before the storms')).filter(
+    (one) => one.version === '1',
+  ),
+  ...(await gateEvaluations(millrace)),
+  ...(retrainings > 0 ? await judgeAll(millrace, swapMs, endMs, 'after') : []),
+];
+const [story, days] = await Promise.all([readStory(millrace, begunMs), readDays(millrace)]);
+console.log(screen({ begunMs, story, judgements, days, counts, board: board.counts, retrainings, promoted }));
+millrace.close();
+
+/** Brings the history of every view into the online store. */
+async function materialize({ features, parent, project }: Millrace): Promise<void> {
+  for (const view of Object.keys(views)) {
+    const name = names.featureView.format({ project, view });
+    const { materialization } = await insist(() =>
+      features.createMaterialization({
+        parent,
+        materialization: { view: name },
+        requestId: `materialize-${view}`,
+      }),
+    );
+    for (let state: JobState = JobState.PENDING; state !== JobState.SUCCEEDED; ) {
+      const found = await insist(() => features.getMaterialization({ name: materialization?.name ?? '' }));
+      state = found.materialization?.state ?? state;
+      if (state === JobState.FAILED)
+        throw new Error(`materializing ${view} failed: ${found.materialization?.error?.message}`);
+      await new Promise((done) => setTimeout(done, 100));
+    }
+  }
+}
+
+function day(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10);
+}

@@ -1,0 +1,38 @@
+/** How large and how intricate a model may be before it is refused. */
+export interface ModelLimits {
+  /** Bytes of the file. */
+  readonly maxBytes: number;
+  /** Messages, strings and byte strings in the file: what reading it costs in objects. */
+  readonly maxObjects: number;
+  /** Numbers in lists, such as the attributes of a tree ensemble or weights not kept as raw bytes. */
+  readonly maxListNumbers: number;
+  /** Nodes of the graph and all its sub-graphs. */
+  readonly maxNodes: number;
+  /** Bytes of all weights together. */
+  readonly maxInitializerBytes: number;
+  /** Elements of one tensor, as far as its shape is fixed. */
+  readonly maxTensorElements: number;
+  /** Graphs inside graphs (`If`, `Loop`, `Scan`). */
+  readonly maxSubgraphDepth: number;
+  /** Inputs, and outputs, of the model. */
+  readonly maxInputs: number;
+  /**
+   * Domains whose operators may be used. `ai.onnx` also stands for the empty domain. `com.microsoft` is among the
+   * defaults because these operators are compiled into ONNX Runtime, which writes them when it optimizes or
+   * quantizes a model; those of them that load other code are refused by name.
+   */
+  readonly domains: readonly string[];
+}
+
+/** Limits that real models of a single file stay well below. */
+export const defaultLimits: ModelLimits = {
+  maxBytes: 512 * 1024 * 1024,
+  maxObjects: 2_000_000,
+  maxListNumbers: 16_000_000,
+  maxNodes: 100_000,
+  maxInitializerBytes: 512 * 1024 * 1024,
+  maxTensorElements: 2 ** 31 - 1,
+  maxSubgraphDepth: 4,
+  maxInputs: 256,
+  domains: ['ai.onnx', 'ai.onnx.ml', 'com.microsoft'],
+};

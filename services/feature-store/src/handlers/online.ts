@@ -1,0 +1,149 @@
+import { names } from '@millrace/contracts';
+import * as wire from '@millrace/contracts/features';
+import { invalidField, notFound } from '@millrace/errors';
+import type { Handlers } from '@millrace/rpc';
+import { mutate } from '@millrace/service';
+import { readBatch, writeColumn } from '../batch.ts';
+import type { FeatureView } from '../domain/definition.ts';
+import { keyOf } from '../domain/key.ts';
+import { checkRows } from '../domain/pushed.ts';
+import { resolve, viewsOf } from '../domain/reference.ts';
+import { columnOf, type Table } from '../domain/table.ts';
+import { maxTimeUs } from '../domain/time.ts';
+import { loadViews } from '../jobs/training-set.ts';
+import { microsOf } from '../messages.ts';
+import { type OnlineValue, reader, type Status } from '../online/read.ts';
+import { generationOf, onlineId } from '../online/write.ts';
+import type { HandlerParts } from './context.ts';
+
+type Service = Handlers<typeof wire.FeatureStoreService>;
+
+const maxPushRows = 100_000;
+const maxKeys = 10_000;
+/** Rows times features of one read, so that an answer fits its message. */
+const maxValues = 1_000_000;
+
+const statuses: Readonly<Record<Status, wire.FeatureStatus>> = {
+  present: wire.FeatureStatus.PRESENT,
+  null: wire.FeatureStatus.NULL_VALUE,
+  not_found: wire.FeatureStatus.NOT_FOUND,
+  outside_max_age: wire.FeatureStatus.OUTSIDE_MAX_AGE,
+  not_retained: wire.FeatureStatus.NOT_RETAINED,
+};
+
+/** Pushes and online reads. */
+export function onlineHandlers(parts: HandlerParts) {
+  const { store, pushes, cache, now } = parts;
+
+  const pushRows: Service['pushRows'] = (request, context) => {
+    const { project } = names.featureView.parse(request.view, 'view');
+    const io = { input: wire.PushRowsRequestSchema, output: wire.PushRowsResponseSchema };
+    return mutate(
+      { ledger: store.ledger, method: context.method, project, ...io },
+      request,
+      async (mutation) => {
+        const held = await store.views.get(request.view);
+        if (!held) throw notFound(request.view);
+        const view = held.doc;
+        const table = checkRows(view, readBatch(request.rows!, 'rows', maxPushRows), 'rows');
+        if (table.rowCount === 0) return { viewVersion: view.version };
+        const { keyCount } = await pushes.push({ view, name: request.view, table, ...mutation });
+        const rowCount = BigInt(table.rowCount);
+        return { rowCount, keyCount: BigInt(keyCount), viewVersion: view.version };
+      },
+    );
+  };
+
+  const getOnlineFeatures: Service['getOnlineFeatures'] = async (request) => {
+    const { project } = names.project.parse(request.parent, 'parent');
+    const keys = readBatch(request.keys!, 'keys', maxKeys);
+    const views = await loadViews(store, project, viewsOf(request.features, 'features'));
+    const taken: string[] = [];
+    const wanted = resolve(request.features, views, {
+      full: request.fullFeatureNames,
+      taken,
+      field: 'features',
+    });
+    const width = wanted.reduce((sum, w) => sum + w.features.length, 0);
+    if (width * keys.rowCount > maxValues) {
+      throw invalidField(
+        'keys.row_count',
+        `${keys.rowCount} rows of ${width} features`,
+        `${maxValues} values`,
+      );
+    }
+    const times = timesOf(request, keys, now());
+    const answered: { place: number; message: NonNullable<ReturnType<typeof vectorOf>> }[] = [];
+    for (const { view, features } of wanted) {
+      const ids = idsOf(view, keys);
+      const known = [...new Set(ids.filter((id) => id !== undefined))];
+      const found = await cache.get(known);
+      const states = new Map(known.map((id, i) => [id, found[i]]));
+      const read = reader(
+        view,
+        features.map((f) => f.feature.name),
+      );
+      const rows = ids.map((id, row) => read(states.get(id ?? ''), times[row]!));
+      features.forEach((f, i) => {
+        const column = { name: f.column, type: f.feature.type };
+        const values = rows.map((row) => row[i]!);
+        answered.push({ place: f.place, message: vectorOf(view, f.feature.name, column, values) });
+      });
+    }
+    answered.sort((a, b) => a.place - b.place);
+    return { rowCount: keys.rowCount, features: answered.map((a) => a.message) };
+  };
+
+  return { pushRows, getOnlineFeatures } satisfies Partial<Service>;
+}
+
+/** The time at which each row's features are wanted. */
+function timesOf(request: wire.GetOnlineFeaturesRequest, keys: Table, nowMs: number): readonly number[] {
+  if (request.atColumn === '') {
+    const at = request.at ? microsOf(request.at, 'at') : nowMs * 1000;
+    return new Array<number>(keys.rowCount).fill(at);
+  }
+  const column = columnOf(keys, request.atColumn);
+  if (column?.type !== 'timestamp') {
+    throw invalidField(
+      'at_column',
+      `keys have no column ${request.atColumn} of type timestamp`,
+      'such a column',
+    );
+  }
+  return column.cells.map((cell, row) => {
+    const us = Number(cell);
+    if (cell !== null && Math.abs(us) <= maxTimeUs) return us;
+    throw invalidField('at_column', `row ${row} has no usable time`, 'years from 1684 to 2255');
+  });
+}
+
+/** The document of each row's key; undefined where a part of the key is null. */
+function idsOf(view: FeatureView, keys: Table): readonly (string | undefined)[] {
+  const columns = view.joinKeys.map(({ name, type }) => {
+    const column = columnOf(keys, name);
+    if (column?.type === type) return column.cells;
+    const wrong = column ? `${name} is ${column.type}` : `there is no column ${name}`;
+    throw invalidField('keys.columns', `${wrong}, which ${view.view} needs`, `${name} of type ${type}`);
+  });
+  const generation = generationOf(view);
+  return Array.from({ length: keys.rowCount }, (_, row) => {
+    const key = keyOf(columns.map((cells) => cells[row] ?? null));
+    return key === undefined ? undefined : onlineId(generation, key);
+  });
+}
+
+function vectorOf(
+  view: FeatureView,
+  feature: string,
+  column: { readonly name: string; readonly type: FeatureView['features'][number]['type'] },
+  values: readonly OnlineValue[],
+) {
+  return {
+    feature: `${view.view}:${feature}`,
+    viewVersion: view.version,
+    values: writeColumn({ ...column, cells: values.map((v) => v.value) }),
+    statuses: values.map((v) => statuses[v.status]),
+    eventTimes: values.map((v) => BigInt(v.timeUs)),
+  };
+}

@@ -1,0 +1,206 @@
+import { featuresEvents } from '@millrace/contracts/features-events';
+import { wrongState } from '@millrace/errors';
+import { draft } from '@millrace/events';
+import { type FeatureView, viewPlan } from '../domain/definition.ts';
+import type { Entry } from '../domain/history.ts';
+import type { Materialization } from '../domain/job.ts';
+import { type Cell, reachUs, type ViewPlan } from '../domain/plan.ts';
+import { type Engine, withEngine } from '../duckdb/engine.ts';
+import { list } from '../duckdb/quote.ts';
+import { materializationMessage } from '../job-messages.ts';
+import type { Pushes } from '../online/pushes.ts';
+import { type BatchRun, generationOf, type KeyRows, type OnlineWriter } from '../online/write.ts';
+import { batchRows, type Sources } from '../sources.ts';
+import { all, type Store } from '../store/store.ts';
+import type { JobKind } from './runner.ts';
+
+export interface MaterializeParts {
+  readonly store: Store;
+  readonly sources: Sources;
+  readonly pushes: Pushes;
+  readonly writer: OnlineWriter;
+  readonly horizonUs: number;
+  now(): number;
+}
+
+const writeWidth = 256;
+
+/** The job that brings a source's rows into the online store. What is in already, it leaves; so it can be run again. */
+export function materializeJob(parts: MaterializeParts): JobKind<Materialization> {
+  const { store, sources, pushes, writer, horizonUs, now } = parts;
+
+  async function run(
+    id: string,
+    job: Materialization,
+    signal: AbortSignal,
+  ): Promise<Partial<Materialization>> {
+    const view = (await store.views.get(job.view))?.doc;
+    if (!view || view.uid !== job.viewUid || view.version !== job.viewVersion) {
+      throw wrongState('the view changed after the materialization was asked for; ask again', 'VIEW_CHANGED');
+    }
+    await pushes.carryOver(view);
+    if (view.source === '') return {};
+    const plan = viewPlan(view);
+    const source = await sources.open(view.source);
+    const range = rangeOf(job, view, plan, horizonUs);
+    const batch: BatchRun = { run: id, endUs: job.endUs, full: job.full, ...range };
+    const counts = await withEngine(
+      sources.engine,
+      [source.file],
+      async (engine) => {
+        const found = await gather(
+          engine,
+          view,
+          plan,
+          await batchRows(engine, view, source),
+          range,
+          job.endUs,
+        );
+        let written = 0;
+        let told = now();
+        for await (const part of grouped(engine, view, plan)) {
+          signal.throwIfAborted();
+          await Promise.all(part.map((rows) => writer.materialize(view, plan, rows, batch)));
+          written += part.length;
+          if (now() - told < 500) continue;
+          told = now();
+          await store.materializations.change(id, (doc) => ({
+            doc: { ...doc, ...found, keysWritten: written },
+          }));
+        }
+        return { ...found, keysWritten: written };
+      },
+      signal,
+    );
+    if (job.full) await clearOthers(view, batch);
+    await store.views.change(job.view, (doc) => {
+      const last = job.full ? null : doc.materializedUs;
+      const until = Math.max(last ?? Number.NEGATIVE_INFINITY, job.endUs);
+      if (doc.uid !== view.uid || doc.version !== view.version || until === doc.materializedUs)
+        return undefined;
+      return { doc: { ...doc, materializedUs: until } };
+    });
+    return counts;
+  }
+
+  async function clearOthers(view: FeatureView, batch: BatchRun): Promise<void> {
+    for await (const { doc } of all(store.online, { where: { generation: generationOf(view) } })) {
+      if (doc.batch !== null && doc.batchRun !== batch.run) await writer.clear(view, doc.key, batch);
+    }
+  }
+
+  const about = (id: string, doc: Materialization, version: number) => ({
+    project: doc.project,
+    resource: id,
+    timeMs: now(),
+    data: { materialization: materializationMessage({ id, doc, version }) },
+  });
+
+  return {
+    collection: store.materializations,
+    run,
+    began: (...of) => [draft(featuresEvents.materializationStarted, about(...of))],
+    ended: (...of) => [
+      of[1].state === 'failed'
+        ? draft(featuresEvents.materializationFailed, about(...of))
+        : draft(featuresEvents.materializationFinished, about(...of)),
+    ],
+  };
+}
+
+interface Range {
+  /** Rows after this are read, of older ones only the newest of each key. */
+  readonly unreadUs: number;
+  readonly tailUs: number;
+  readonly replace: boolean;
+}
+
+/** Which rows are needed: on from the last time, or at first as far back as windows and exact reads reach. */
+function rangeOf(job: Materialization, view: FeatureView, plan: ViewPlan, horizonUs: number): Range {
+  const reach = reachUs(plan, horizonUs);
+  const tailUs = reach - horizonUs;
+  const asked = job.startUs ?? Number.NEGATIVE_INFINITY;
+  const last = job.full ? null : view.materializedUs;
+  const unreadUs = Math.max(job.startUs === null && last !== null ? last : asked, job.endUs - reach);
+  // Where rows lie between the last end and this start that nobody read, what was there before is of no use.
+  return { unreadUs, tailUs, replace: last === null || unreadUs > last };
+}
+
+/** Reads the rows into the table `batch_rows`, in order of keys. */
+async function gather(
+  engine: Engine,
+  view: FeatureView,
+  plan: ViewPlan,
+  rows: string,
+  range: Range,
+  endUs: number,
+): Promise<{ readonly rowsRead: number; readonly keysTotal: number }> {
+  const keys = view.joinKeys.map((_, i) => `k${i}`);
+  const columns = [
+    ...view.joinKeys.map(({ type }, i) =>
+      type === 'int64' ? `'i' || k${i} AS k${i}` : `'s' || k${i} AS k${i}`,
+    ),
+    't::DOUBLE AS t',
+    'c::DOUBLE AS c',
+    ...plan.measures.map((_, i) => `x${i}`),
+    ...view.features.map((f, i) => (f.type === 'timestamp' ? `epoch_us(p${i}) AS p${i}` : `p${i}`)),
+  ];
+  const order = ['t DESC', 'c DESC NULLS LAST', ...plan.plain.map((_, i) => `p${i} DESC NULLS FIRST`)];
+  // The newest of the rows that are not needed in full is needed all the same: it holds the plain features.
+  const newest =
+    plan.plain.length > 0
+      ? `OR row_number() OVER (PARTITION BY ${list(keys)} ORDER BY ${list(order)}) = 1`
+      : '';
+  const since = `t > ${literalOf(range.unreadUs)}`;
+  const select = `SELECT * FROM (${rows}) WHERE t <= ${literalOf(endUs)}`;
+  await engine.run(
+    newest === ''
+      ? `CREATE TEMP TABLE batch_rows AS SELECT ${list(columns)} FROM (${select}) WHERE ${since} ORDER BY ${list(keys)}`
+      : `CREATE TEMP TABLE batch_rows AS SELECT ${list(columns)} FROM (${select} QUALIFY ${since} ${newest}) ORDER BY ${list(keys)}`,
+  );
+  const [[read], [total]] = (await engine.columns(
+    `SELECT count(*), count(DISTINCT (${list(keys)})) FROM batch_rows`,
+  )) as [[unknown], [unknown]];
+  return { rowsRead: Number(read), keysTotal: Number(total) };
+}
+
+const literalOf = (us: number) => (us === Number.NEGATIVE_INFINITY ? '-9223372036854775807' : String(us));
+
+/** The rows of `batch_rows` by key, some keys at a time. */
+async function* grouped(engine: Engine, view: FeatureView, plan: ViewPlan): AsyncGenerator<KeyRows[]> {
+  const result = await engine.connection.stream('SELECT * FROM batch_rows');
+  const keyCount = view.joinKeys.length;
+  const firstMeasure = keyCount + 2;
+  const firstPlain = firstMeasure + plan.measures.length;
+  let ready: KeyRows[] = [];
+  let current: { key: string; raw: number[]; entries: Entry[] } | undefined;
+  const close = () => {
+    if (current) ready.push({ ...current, raw: Float64Array.from(current.raw) });
+  };
+  for (;;) {
+    const chunk = await result.fetchChunk();
+    if (!chunk || chunk.rowCount === 0) break;
+    const columns = chunk.getColumns() as readonly (readonly unknown[])[];
+    for (let row = 0; row < chunk.rowCount; row++) {
+      const key = JSON.stringify(Array.from({ length: keyCount }, (_, i) => columns[i]![row]));
+      if (current?.key !== key) {
+        close();
+        if (ready.length >= writeWidth) {
+          yield ready;
+          ready = [];
+        }
+        current = { key, raw: [], entries: [] };
+      }
+      const timeUs = columns[keyCount]![row] as number;
+      current.raw.push(timeUs);
+      for (let i = firstMeasure; i < firstPlain; i++) {
+        current.raw.push((columns[i]![row] as number | null) ?? Number.NaN);
+      }
+      if (plan.plain.length === 0) continue;
+      const cells = plan.plain.map((_, i) => columns[firstPlain + i]![row] as Cell);
+      current.entries.push({ timeUs, createdUs: columns[keyCount + 1]![row] as number | null, cells });
+    }
+  }
+  close();
+  if (ready.length > 0) yield ready;
+}

@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto';
+import type { FeatureView } from '../domain/definition.ts';
+import { addEntries, type Entry, type History } from '../domain/history.ts';
+import { addRows, type Layer } from '../domain/layer.ts';
+import type { ViewPlan } from '../domain/plan.ts';
+import {
+  emptyDoc,
+  emptySide,
+  holdsPush,
+  type KeySide,
+  type OnlineDoc,
+  readSide,
+  storeSide,
+  withPush,
+} from '../store/online-doc.ts';
+import type { Store } from '../store/store.ts';
+import type { KeyCache } from './key-cache.ts';
+
+/** New rows of one key, in any order. */
+export interface KeyRows {
+  readonly key: string;
+  /** As in `Layer.raw`. */
+  readonly raw: Float64Array;
+  /** The same rows for plain features; empty when the view has none. */
+  readonly entries: readonly Entry[];
+}
+
+/** What a materialization knows of the rows it did not read. */
+export interface BatchRun {
+  readonly run: string;
+  readonly endUs: number;
+  /** Replaces what was materialized before instead of adding to it. */
+  readonly replace: boolean;
+  /** Replaces also what is newer than the run's end. */
+  readonly full: boolean;
+  /** Rows up to here were not read. */
+  readonly unreadUs: number;
+  /** How far back the longest window reaches. */
+  readonly tailUs: number;
+}
+
+export const generationOf = (view: Pick<FeatureView, 'uid' | 'version'>): string =>
+  `${view.uid}:${view.version}`;
+
+/** The id of a key's document; long keys are hashed. */
+export function onlineId(generation: string, key: string): string {
+  const short = key.length <= 200 ? key : `#${createHash('sha256').update(key).digest('hex')}`;
+  return `${generation}:${short}`;
+}
+
+/** Writes rows of keys into the online store and through the cache. */
+export function createOnlineWriter(store: Store, cache: KeyCache, horizonUs: number) {
+  async function write(
+    view: FeatureView,
+    key: string,
+    change: (doc: OnlineDoc) => OnlineDoc | undefined,
+  ): Promise<void> {
+    const generation = generationOf(view);
+    const written = await store.online.upsert(onlineId(generation, key), (doc) => {
+      const next = change(doc ?? emptyDoc(generation, key));
+      return next && { doc: next };
+    });
+    if (written) cache.put(written);
+  }
+
+  const extend = ({ layer, history }: KeySide, plan: ViewPlan, rows: KeyRows): KeySide => ({
+    layer: plan.windows.length > 0 ? addRows(layer, rows.raw, plan, horizonUs) : layer,
+    history: addEntries(history, rows.entries, horizonUs),
+  });
+
+  return {
+    /** Adds pushed rows; a push that the key holds already changes nothing. */
+    async push(view: FeatureView, plan: ViewPlan, rows: KeyRows, pushId: string): Promise<void> {
+      await write(view, rows.key, (doc) => {
+        if (holdsPush(doc, pushId)) return undefined;
+        const pushed = storeSide(extend(readSide(doc.pushed), plan, rows));
+        return { ...doc, pushed, pushes: withPush(doc, pushId) };
+      });
+    },
+
+    /** Adds rows of the source up to the run's end; those that are in already, by their time, are left out. */
+    async materialize(view: FeatureView, plan: ViewPlan, rows: KeyRows, run: BatchRun): Promise<void> {
+      await write(view, rows.key, (doc) => {
+        if (doc.batchRun === run.run) return undefined;
+        if (!run.full && doc.batchEndUs >= run.endUs) return undefined;
+        const fresh = run.replace || doc.batch === null;
+        const before = fresh ? lost(emptySide, run) : readSide(doc.batch);
+        const news = fresh ? rows : after(rows, doc.batchEndUs, 1 + plan.measures.length);
+        const batch = storeSide(extend(before, plan, news));
+        return { ...doc, batch, batchEndUs: run.endUs, batchRun: run.run };
+      });
+    },
+
+    /** Clears the source's rows of a key that a replacing run did not find. */
+    async clear(view: FeatureView, key: string, run: BatchRun): Promise<void> {
+      await write(view, key, (doc) =>
+        doc.batch === null || doc.batchRun === run.run
+          ? undefined
+          : { ...doc, batch: null, batchEndUs: run.endUs, batchRun: run.run },
+      );
+    },
+  };
+}
+
+export type OnlineWriter = ReturnType<typeof createOnlineWriter>;
+
+/** A side that knows nothing of the rows that were not read. */
+function lost(side: KeySide, run: BatchRun): KeySide {
+  if (run.unreadUs === Number.NEGATIVE_INFINITY) return side;
+  const layer: Layer = { ...side.layer, exactFromUs: run.unreadUs + run.tailUs };
+  const history: History = { ...side.history, dropped: true };
+  return { layer, history };
+}
+
+function after(rows: KeyRows, endUs: number, width: number): KeyRows {
+  const kept: number[] = [];
+  for (let i = 0; i < rows.raw.length; i += width) {
+    if (rows.raw[i]! > endUs) kept.push(...rows.raw.subarray(i, i + width));
+  }
+  return {
+    key: rows.key,
+    raw: Float64Array.from(kept),
+    entries: rows.entries.filter((e) => e.timeUs > endUs),
+  };
+}

@@ -1,0 +1,80 @@
+import { type Entry, emptyHistory, type History } from '../domain/history.ts';
+import { emptyLayer, type Layer } from '../domain/layer.ts';
+import type { Cell } from '../domain/plan.ts';
+
+/** One side of a key's rows: those of the source, or those that were pushed. */
+export interface KeySide {
+  readonly layer: Layer;
+  readonly history: History;
+}
+
+export const emptySide: KeySide = { layer: emptyLayer, history: emptyHistory };
+
+/** A side as it is stored; numbers are 64-bit floating point in the order of the machine (little-endian everywhere we run). */
+export interface StoredSide {
+  readonly raw: Uint8Array;
+  readonly tiles: Uint8Array;
+  readonly exactFromUs: number;
+  readonly entries: readonly (readonly [number, number | null, readonly Cell[]])[];
+  readonly dropped: boolean;
+}
+
+/** The online values of one key. */
+export interface OnlineDoc {
+  readonly generation: string;
+  readonly key: string;
+  /** The rows of the source. */
+  readonly batch: StoredSide | null;
+  /** Up to which event time the source's rows are in. */
+  readonly batchEndUs: number;
+  /** The materialization that wrote it last. */
+  readonly batchRun: string;
+  /** The rows that were pushed. */
+  readonly pushed: StoredSide | null;
+  /** The ends of the ids of the newest pushes it holds, so that one applied twice changes nothing. */
+  readonly pushes: readonly string[];
+}
+
+/** How many pushes a key remembers. More can only be under way at once after a crash, which a start puts in order first. */
+const keptPushes = 64;
+
+export const emptyDoc = (generation: string, key: string): OnlineDoc => ({
+  generation,
+  key,
+  batch: null,
+  batchEndUs: Number.NEGATIVE_INFINITY,
+  batchRun: '',
+  pushed: null,
+  pushes: [],
+});
+
+/** The random end of a push's id, enough to tell apart the few that a key remembers. */
+const markOf = (pushId: string) => pushId.slice(-12);
+
+export const holdsPush = (doc: OnlineDoc, pushId: string): boolean => doc.pushes.includes(markOf(pushId));
+
+export const withPush = (doc: OnlineDoc, pushId: string): readonly string[] =>
+  [...doc.pushes, markOf(pushId)].slice(-keptPushes);
+
+export function storeSide({ layer, history }: KeySide): StoredSide {
+  return {
+    raw: bytesOf(layer.raw),
+    tiles: bytesOf(layer.tiles),
+    exactFromUs: layer.exactFromUs,
+    entries: history.entries.map((e) => [e.timeUs, e.createdUs, e.cells] as const),
+    dropped: history.dropped,
+  };
+}
+
+export function readSide(side: StoredSide | null): KeySide {
+  if (!side) return emptySide;
+  const entries = side.entries.map(([timeUs, createdUs, cells]): Entry => ({ timeUs, createdUs, cells }));
+  const layer = { raw: numbersOf(side.raw), tiles: numbersOf(side.tiles), exactFromUs: side.exactFromUs };
+  return { layer, history: { entries, dropped: side.dropped } };
+}
+
+const bytesOf = (numbers: Float64Array) =>
+  new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
+
+/** Copies, because stored bytes need not lie at a multiple of eight. */
+const numbersOf = (bytes: Uint8Array) => new Float64Array(bytes.slice().buffer);

@@ -1,0 +1,369 @@
+import { from, isCoded } from '@millrace/errors';
+import type { Graph } from '../domain/graph.ts';
+import { type Next, plan } from '../domain/plan.ts';
+import { isTerminalRun, type Run } from '../domain/run.ts';
+import type { PipelineSpec, Step } from '../domain/spec.ts';
+import { isProductive, type Task } from '../domain/task.ts';
+import { createView, groupOf, itemTask, putTask, type RunView } from '../domain/view.ts';
+import type { Exit } from '../executor/executor.ts';
+import { refusedCode, taskId } from '../store/store.ts';
+import { endingOf, isStopped } from './ending.ts';
+import type { EngineDeps } from './engine.ts';
+import { attemptEnv, attemptId, cacheKeyOf, itemsOf, type Resolved, resolveWork } from './work.ts';
+
+/** What a run needs of the engine around it. */
+export interface Surroundings extends EngineDeps {
+  mayStart(run: Run): boolean;
+  /** The run got another state. */
+  onState(run: Run): void;
+  /** The attempt is this run's; `undefined` when it is over. */
+  own(attempt: string, key: string | undefined): void;
+}
+
+/** One run in the hands of this process. One thing at a time is decided about it; its tasks' writes go side by side. */
+export interface Actor {
+  readonly view: RunView;
+  /** Something may have changed. */
+  wake(): void;
+  /** The run's document was changed by somebody else. */
+  replaceRun(run: Run): void;
+  ended(attempt: string, key: string, exit: Exit): Promise<void>;
+  /** Takes over what an earlier process left running. */
+  recover(): Promise<void>;
+  /** Does nothing more; what runs goes on. */
+  drop(): void;
+}
+
+/** How often recording the end of an attempt is tried before the attempt counts as lost. */
+const maxTries = 5;
+
+export function createActor(
+  around: Surroundings,
+  run: Run,
+  spec: PipelineSpec,
+  graph: Graph,
+  tasks: readonly Task[],
+): Actor {
+  const { store, executor, capacity, cache, log, now } = around;
+  const view = createView(run, graph, tasks);
+  const stopping = new Map<string, 'cancelled' | 'timed_out'>();
+  /** Tasks that wait for another task's computation of the same result. */
+  const blocked = new Set<string>();
+  let busy = false;
+  let again = false;
+  let dropped = false;
+  let timer: NodeJS.Timeout | undefined;
+
+  const stepOf = (task: Pick<Task, 'step'>): Step => {
+    const node = graph.get(task.step);
+    if (!node) throw new TypeError(`${task.step} is no step of ${run.pipeline}`);
+    return node.step;
+  };
+  const put = (task: Task): Task => {
+    putTask(view, task);
+    return task;
+  };
+
+  async function loop(): Promise<void> {
+    if (busy || dropped) {
+      again = true;
+      return;
+    }
+    busy = true;
+    clearTimeout(timer);
+    let wakeAtMs = Number.POSITIVE_INFINITY;
+    try {
+      do {
+        again = false;
+        wakeAtMs = Number.POSITIVE_INFINITY;
+        const doing: Promise<boolean>[] = [];
+        const input = {
+          spec,
+          expressions: around.expressions,
+          nowMs: now(),
+          mayStart: around.mayStart(view.run),
+          hasRoom: capacity.hasRoom,
+        };
+        for (const next of plan(view, input)) {
+          if (next.do === 'wake') wakeAtMs = Math.min(wakeAtMs, next.atMs);
+          else {
+            const done = perform(next);
+            doing.push(done);
+            // A run in another state is planned anew.
+            if (next.do === 'run') break;
+          }
+        }
+        const results = await Promise.allSettled(doing);
+        for (const result of results) {
+          if (result.status === 'rejected') throw result.reason;
+          if (result.value) again = true;
+        }
+      } while (again && !dropped && !isTerminalRun(view.run.state));
+    } catch (error) {
+      again = false;
+      const refused = isCoded(error, refusedCode);
+      if (refused) await reload().catch(() => {});
+      else log.error({ err: error, run: view.run.id }, 'a run could not be driven on; it is tried again');
+      wakeAtMs = now() + (refused ? 20 : 1000);
+    } finally {
+      busy = false;
+    }
+    if (dropped) return;
+    if (Number.isFinite(wakeAtMs))
+      timer = setTimeout(wake, Math.min(Math.max(0, wakeAtMs - now()), 2 ** 31 - 1));
+    if (again) wake();
+  }
+
+  /** Somebody else changed what we hold in memory: the documents are right. */
+  async function reload(): Promise<void> {
+    const stored = await store.runs.get(`${run.project}/${run.id}`);
+    if (stored) view.run = stored.doc;
+    for (const task of await store.allTasks(run.project, run.id)) put(task);
+  }
+
+  function wake(): void {
+    void loop().catch((error: unknown) =>
+      log.error({ err: error, run: run.id }, 'a run could not be driven on'),
+    );
+  }
+
+  /** Does one thing; true when something changed. */
+  async function perform(next: Exclude<Next, { do: 'wake' }>): Promise<boolean> {
+    switch (next.do) {
+      case 'create':
+        put(await store.createTask(next.task));
+        return true;
+      case 'run': {
+        const changed = await store.changeRun(run.project, run.id, next.command);
+        view.run = changed?.doc ?? (await store.runs.get(`${run.project}/${run.id}`))?.doc ?? view.run;
+        around.onState(view.run);
+        return true;
+      }
+      case 'stop':
+        return stop(next.key, next.why);
+      case 'start':
+        return start(next.key, next.index);
+      case 'expand': {
+        const task = known(next.key);
+        const found = itemsOf(view, stepOf(task), task);
+        const command =
+          'items' in found
+            ? { ...found, do: 'expand' as const }
+            : { do: 'settle' as const, state: 'failed' as const, reason: `for_each: ${found.wrong}` };
+        put(await store.changeTask(view.run, task, command));
+        return true;
+      }
+      case 'settle':
+      case 'gather':
+        put(await store.changeTask(view.run, known(next.key), next));
+        return true;
+    }
+  }
+
+  function known(key: string): Task {
+    const task = view.tasks.get(key);
+    if (!task) throw new TypeError(`${key} is no task of ${run.id}`);
+    return task;
+  }
+
+  async function stop(key: string, why: 'cancelled' | 'timed_out'): Promise<boolean> {
+    if (stopping.has(key)) return false;
+    stopping.set(key, why);
+    const task = known(key);
+    const attempt = task.attempts.at(-1);
+    if (attempt) await executor.stop(attemptId(run, key, attempt.number), stepOf(task).action.stopGraceMs);
+    return false;
+  }
+
+  /** Begins an attempt, unless there is no room or a result can be reused. Nothing is awaited before room is taken. */
+  async function start(key: string, index: number | undefined): Promise<boolean> {
+    const task =
+      index === undefined
+        ? known(key)
+        : itemTask(view, known(key.slice(0, key.lastIndexOf('.'))), index, now());
+    const step = stepOf(task);
+    const id = attemptId(run, key, task.attempts.length + 1);
+    if (blocked.has(key) || !capacity.take(id, step.resources)) return false;
+    let claimed = false;
+    try {
+      const resolved = resolveWork(view, step, task);
+      if ('missing' in resolved) {
+        const reason = `${resolved.missing} has no value`;
+        put(await store.changeTask(view.run, task, { do: 'settle', state: 'failed', reason }));
+        return true;
+      }
+      const { work } = resolved;
+      if (await takeOver(task)) return true;
+      let cacheKey: string | undefined;
+      if (step.cache) {
+        cacheKey = cacheKeyOf(step, work);
+        const free = () => {
+          blocked.delete(key);
+          wake();
+        };
+        if (!cache.claim(run.project, cacheKey, id, free)) {
+          blocked.add(key);
+          return false;
+        }
+        const found = view.run.noCache ? undefined : await cache.find(run.project, cacheKey, step.cache);
+        if (found) {
+          cache.free(run.project, cacheKey, id);
+          const reason = `the result of ${found.task} is reused`;
+          const { outputs, task: cachedFrom } = found;
+          put(
+            await store.changeTask(view.run, task, {
+              do: 'settle',
+              state: 'cached',
+              reason,
+              outputs,
+              cacheKey,
+              cachedFrom,
+            }),
+          );
+          return true;
+        }
+      }
+      const command = {
+        do: 'claim' as const,
+        host: around.host,
+        ...(cacheKey === undefined ? {} : { cacheKey }),
+      };
+      const running = put(await store.changeTask(view.run, task, command));
+      claimed = true;
+      launch(running, id, work);
+      return true;
+    } finally {
+      if (!claimed) capacity.give(id);
+    }
+  }
+
+  /** A run that repeats another takes over what that one produced. */
+  async function takeOver(task: Task): Promise<boolean> {
+    const { retryOf, project } = view.run;
+    if (retryOf === undefined || task.exit || task.attempts.length > 0) return false;
+    const before = (await store.tasks.get(taskId({ project, run: retryOf, key: task.key })))?.doc;
+    if (!before || !isProductive(before.state)) return false;
+    const cachedFrom = before.cachedFrom ?? `${retryOf}/${task.key}`;
+    const reason = `the result of ${cachedFrom} is taken over`;
+    put(
+      await store.changeTask(view.run, task, {
+        do: 'settle',
+        state: 'cached',
+        reason,
+        outputs: before.outputs,
+        cachedFrom,
+      }),
+    );
+    return true;
+  }
+
+  /** Starts the process of an attempt that is claimed. Its end comes by `ended`, also when it cannot start. */
+  function launch(task: Task, id: string, work: Resolved): void {
+    around.own(id, task.key);
+    void spawn(id, work, task).catch((error: unknown) => {
+      log.error({ err: error, attempt: id }, 'the executor could not take an attempt');
+      return ended(id, task.key, { kind: 'lost', reason: from(error).message });
+    });
+  }
+
+  async function spawn(id: string, work: Resolved, task: Task): Promise<void> {
+    const env = [...work.env, ...attemptEnv(view.run, task, task.attempts.length, around.addresses())];
+    await executor.start({ ...work, id, env });
+  }
+
+  async function ended(id: string, key: string, exit: Exit, tries = 1): Promise<void> {
+    if (dropped) return;
+    const task = known(key);
+    const attempt = task.attempts.at(-1);
+    if (attempt?.state !== 'running' || attemptId(run, key, attempt.number) !== id) return;
+    const step = stepOf(task);
+    try {
+      const halted = isStopped(view, task);
+      const command =
+        exit.kind === 'lost'
+          ? ({ do: 'lose', fence: attempt.fence, reason: exit.reason, retry: !halted } as const)
+          : ({
+              do: 'finish',
+              fence: attempt.fence,
+              ending: await endingOf(
+                { executor, nowMs: now() },
+                view,
+                step,
+                task,
+                id,
+                exit,
+                stopping.get(key),
+              ),
+              retry: step.retry,
+              random: around.random(),
+            } as const);
+      const done = put(await store.changeTask(view.run, task, command));
+      if (done.state === 'succeeded' && step.cache && done.cacheKey !== undefined)
+        await cache.put(run.project, done.cacheKey, { outputs: done.outputs, task: `${run.id}/${key}` });
+    } catch (error) {
+      // Refused: another holder has the attempt. What it left is not ours to keep.
+      if (!isCoded(error, refusedCode)) {
+        log.error(
+          { err: error, attempt: id },
+          'the end of an attempt could not be recorded; it is tried again',
+        );
+        // What it left may be unreadable for good; then nothing is known of it.
+        const next: Exit = tries < maxTries ? exit : { kind: 'lost', reason: from(error).message };
+        setTimeout(() => void ended(id, key, next, tries + 1), 1000);
+        return;
+      }
+      await reload();
+    }
+    stopping.delete(key);
+    around.own(id, undefined);
+    if (task.cacheKey !== undefined) cache.free(run.project, task.cacheKey, id);
+    capacity.give(id);
+    void executor
+      .discard(id)
+      .catch((error: unknown) => log.warn({ err: error, attempt: id }, 'a folder could not be removed'));
+    wake();
+  }
+
+  async function recover(): Promise<void> {
+    await Promise.all(
+      [...view.running].map(async (key) => {
+        const held = put(await store.changeTask(view.run, known(key), { do: 'adopt', host: around.host }));
+        const before = tasks.find((task) => task.key === key)?.attempts.at(-1);
+        const id = attemptId(run, key, held.attempts.length);
+        const step = stepOf(held);
+        capacity.force(id, step.resources);
+        around.own(id, key);
+        if (held.cacheKey !== undefined) cache.claim(run.project, held.cacheKey, id, wake);
+        const recalled = await executor.recall(id);
+        if (recalled.kind === 'running') return;
+        if (recalled.kind !== 'unknown') return ended(id, key, recalled);
+        // Never started here. On this host that means never started at all; on another one its end cannot be known.
+        const resolved = resolveWork(view, step, held);
+        if (before?.host === around.host && 'work' in resolved) launch(held, id, resolved.work);
+        else await ended(id, key, { kind: 'lost', reason: `its host ${before?.host ?? ''} went away` });
+      }),
+    );
+  }
+
+  for (const node of graph.values()) if (node.step.forEach) groupOf(view, node.step.name);
+  return {
+    view,
+    wake,
+    replaceRun(replacement) {
+      if (isTerminalRun(view.run.state)) return;
+      view.run = replacement;
+      wake();
+    },
+    ended,
+    recover,
+    drop() {
+      dropped = true;
+      clearTimeout(timer);
+      for (const key of view.running) {
+        const id = attemptId(run, key, known(key).attempts.length);
+        around.own(id, undefined);
+        capacity.give(id);
+      }
+    },
+  };
+}

@@ -1,0 +1,189 @@
+import type { Logger } from '@millrace/telemetry';
+import type { Expressions } from '../domain/expression.ts';
+import { graphOf } from '../domain/graph.ts';
+import { isTerminalRun, type Run } from '../domain/run.ts';
+import type { Task } from '../domain/task.ts';
+import { createView, type RunView } from '../domain/view.ts';
+import type { Executor } from '../executor/executor.ts';
+import type { Store } from '../store/store.ts';
+import { type Actor, createActor } from './actor.ts';
+import type { ResultCache } from './cache.ts';
+import { type Capacity, createCapacity } from './capacity.ts';
+import type { Shards } from './shards.ts';
+
+export interface EngineOptions {
+  readonly store: Store;
+  readonly executor: Executor;
+  readonly expressions: Expressions;
+  readonly cache: ResultCache;
+  readonly shards: Shards;
+  readonly log: Logger;
+  readonly now: () => number;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** The name of this machine and folder, the same after a restart. */
+  readonly host: string;
+  /** The MILLRACE_ variables that tell steps where the services are. */
+  readonly addresses: () => Readonly<Record<string, string>>;
+}
+
+export interface EngineDeps extends EngineOptions {
+  readonly capacity: Capacity;
+}
+
+/** Drives every run that is this process's to its end. */
+export interface Engine {
+  /** Takes and extends leases, and lets go of the runs of lost ones. Call it several times within a lease. */
+  renew(): Promise<void>;
+  /** Takes up runs that nobody told of: those from before the start, from other replicas, and from lost leases. */
+  scan(): Promise<void>;
+  /** A run was created or changed by this process: no need to wait for the next scan. */
+  submit(run: Run): Promise<void>;
+  /** A run as its holder sees it, or as its documents tell. */
+  view(run: Run): Promise<RunView>;
+  /** Stops driving and stops the processes of steps; runs go on where they were at the next start. */
+  close(): Promise<void>;
+}
+
+export function createEngine(options: EngineOptions): Engine {
+  const { store, executor, expressions, shards, log } = options;
+  const actors = new Map<string, Actor>();
+  const loading = new Map<string, Promise<void>>();
+  const owners = new Map<string, { actor: Actor; key: string }>();
+  let closed = false;
+  let swept = false;
+  let waking = false;
+  const capacity = createCapacity(executor.capacity, () => {
+    if (waking) return;
+    waking = true;
+    // Runs that found no room look again, oldest first, once for all that ended at the same time.
+    setImmediate(() => {
+      waking = false;
+      for (const actor of actors.values()) actor.wake();
+    });
+  });
+  executor.onExit((id, exit) => {
+    const owner = owners.get(id);
+    void owner?.actor.ended(id, owner.key, exit);
+  });
+
+  const idOf = (run: Pick<Run, 'project' | 'id'>) => `${run.project}/${run.id}`;
+  // All runs of a pipeline are in one hand, so that their number can be limited without asking the store.
+  const keyOf = (run: Run) => `${run.project}/${run.pipeline}`;
+
+  async function load(run: Run, tasks: readonly Task[], recover: boolean): Promise<void> {
+    const pipeline = await store.getVersion(run.project, run.pipeline, run.version);
+    if (!pipeline) throw new TypeError(`version ${run.version} of ${keyOf(run)} does not exist`);
+    const { spec } = pipeline;
+    const mayStart = (asked: Run) => {
+      if (spec.maxConcurrentRuns === 0) return true;
+      const others = [...actors.values()]
+        .map((other) => other.view.run)
+        .filter((other) => keyOf(other) === keyOf(asked) && other.id !== asked.id);
+      const earlier = others.filter(
+        (o) =>
+          o.state !== 'pending' ||
+          o.createdAtMs < asked.createdAtMs ||
+          (o.createdAtMs === asked.createdAtMs && o.id < asked.id),
+      );
+      return earlier.filter((other) => !isTerminalRun(other.state)).length < spec.maxConcurrentRuns;
+    };
+    const actor: Actor = createActor(
+      {
+        ...options,
+        capacity,
+        mayStart,
+        onState(changed) {
+          if (!isTerminalRun(changed.state)) return;
+          actors.delete(idOf(changed));
+          actor.drop();
+          for (const other of actors.values()) if (other.view.run.state === 'pending') other.wake();
+        },
+        own(attempt, key) {
+          if (key === undefined) owners.delete(attempt);
+          else owners.set(attempt, { actor, key });
+        },
+      },
+      run,
+      spec,
+      graphOf(spec, expressions),
+      tasks,
+    );
+    actors.set(idOf(run), actor);
+    try {
+      if (recover) await actor.recover();
+    } catch (error) {
+      actors.delete(idOf(run));
+      actor.drop();
+      throw error;
+    }
+    actor.wake();
+  }
+
+  /** Takes a run up, once, however often it is asked for. */
+  function take(run: Run, recover: boolean): Promise<void> {
+    const id = idOf(run);
+    const known = loading.get(id);
+    if (known) return known;
+    const taken = (async () => {
+      if (actors.has(id) || closed) return;
+      const stored = await store.runs.get(id);
+      if (!stored || isTerminalRun(stored.doc.state)) return;
+      await load(stored.doc, await store.allTasks(run.project, run.id), recover);
+    })().finally(() => loading.delete(id));
+    loading.set(id, taken);
+    return taken;
+  }
+
+  return {
+    async renew() {
+      const lost = new Set(await shards.renew());
+      if (lost.size > 0)
+        for (const [id, actor] of actors)
+          if (lost.has(shards.shardOf(keyOf(actor.view.run)))) {
+            log.warn({ run: id }, 'the lease of a run was lost; another replica has it');
+            actor.drop();
+            actors.delete(id);
+          }
+    },
+    async scan() {
+      const all = await store.openRuns();
+      for (const run of all.filter((open) => shards.owns(keyOf(open)))) {
+        const actor = actors.get(idOf(run));
+        // Cancelled through another replica: the document knows, the holder does not yet.
+        if (actor) {
+          if (run.stop && (!actor.view.run.stop || (run.stop.force && !actor.view.run.stop.force)))
+            actor.replaceRun(run);
+        } else
+          await take(run, true).catch((err: unknown) =>
+            log.error({ err, run: run.id }, 'a run could not be taken up; it is tried again'),
+          );
+      }
+      if (!swept) {
+        swept = true;
+        // An attempt's id begins with its run's. Those of open runs may be another replica's business.
+        const open = new Set(all.map((run) => run.id));
+        await executor.sweep((id) => owners.has(id) || open.has(id.slice(0, id.indexOf('-'))));
+      }
+    },
+    async submit(run) {
+      if (closed || !shards.owns(keyOf(run))) return;
+      const actor = actors.get(idOf(run));
+      if (actor) actor.replaceRun(run);
+      else await take(run, true);
+    },
+    async view(run) {
+      const actor = actors.get(idOf(run));
+      if (actor) return actor.view;
+      const pipeline = await store.getVersion(run.project, run.pipeline, run.version);
+      const graph = pipeline ? graphOf(pipeline.spec, expressions) : new Map();
+      return createView(run, graph, await store.allTasks(run.project, run.id));
+    },
+    async close() {
+      closed = true;
+      for (const actor of actors.values()) actor.drop();
+      await executor.close();
+      await shards.release();
+    },
+  };
+}

@@ -1,0 +1,83 @@
+import { createReadStream } from 'node:fs';
+import { lstat, open, realpath } from 'node:fs/promises';
+import { join, sep } from 'node:path';
+import type { BlobStore } from '@millrace/blobs';
+import { isCoded } from '@millrace/errors';
+import type { Json } from '../domain/json.ts';
+import { limits, type Output } from '../domain/spec.ts';
+import type { TaskOutput } from '../domain/task.ts';
+import type { Collected } from './executor.ts';
+
+/** Stores what a command left in its outputs folder. Links are refused: they could lead out of it. */
+export async function collectOutputs(
+  folder: string,
+  declared: readonly Output[],
+  blobs: BlobStore,
+  maxBytes: number,
+): Promise<Collected> {
+  const outputs: TaskOutput[] = [];
+  const root = await realpath(folder);
+  let left: number = limits.outputBytes;
+  for (const output of declared) {
+    const path = join(root, output.path);
+    const found = await lstat(path).catch(() => undefined);
+    if (!found) {
+      if (output.optional) continue;
+      return {
+        outputs: [],
+        problem: `output ${output.name} is missing: the command wrote no file ${output.path}`,
+      };
+    }
+    const real = await realpath(path);
+    if (!found.isFile() || found.nlink > 1 || !(real === path || real.startsWith(root + sep)))
+      return { outputs: [], problem: `output ${output.name} is no regular file: ${output.path}` };
+    if (output.kind === 'artifact') {
+      try {
+        const { digest, sizeBytes } = await blobs.put(createReadStream(path), { maxBytes });
+        outputs.push({
+          name: output.name,
+          kind: 'artifact',
+          digest,
+          sizeBytes,
+          path: output.path,
+          artifactType: output.artifactType,
+        });
+      } catch (error) {
+        if (!isCoded(error, 'TOO_LARGE')) throw error;
+        return { outputs: [], problem: `output ${output.name} is larger than ${maxBytes} bytes` };
+      }
+      continue;
+    }
+    const most = output.kind === 'text' ? limits.textOutputBytes : limits.jsonOutputBytes;
+    const text = found.size > most ? undefined : await readText(path, most);
+    if (text === undefined)
+      return { outputs: [], problem: `output ${output.name} is no UTF-8 text of at most ${most} bytes` };
+    left -= text.length;
+    if (left < 0)
+      return { outputs: [], problem: `the values are together larger than ${limits.outputBytes} bytes` };
+    if (output.kind === 'text')
+      outputs.push({ name: output.name, kind: 'value', value: text.replace(/\r?\n$/, '') });
+    else {
+      try {
+        outputs.push({ name: output.name, kind: 'value', value: JSON.parse(text) as Json });
+      } catch {
+        return { outputs: [], problem: `output ${output.name} is no JSON` };
+      }
+    }
+  }
+  return { outputs };
+}
+
+async function readText(path: string, most: number): Promise<string | undefined> {
+  await using file = await open(path, 'r');
+  const bytes = Buffer.alloc(most + 1);
+  let length = 0;
+  for (let read = -1; read !== 0 && length <= most; length += read)
+    read = (await file.read(bytes, length, bytes.length - length)).bytesRead;
+  if (length > most) return undefined;
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(0, length));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,50 @@
+/** The lines of JSON between the orchestrator and its supervisor, over a local socket. */
+
+export type ToSupervisor =
+  | {
+      readonly do: 'start';
+      readonly id: string;
+      /** The attempt's folder, with `work`, and room for logs and records. */
+      readonly folder: string;
+      readonly argv: readonly string[];
+      readonly env: Readonly<Record<string, string>>;
+      /** Texts that become `***` in the logs. */
+      readonly secrets: readonly string[];
+      readonly maxLogBytes: number;
+    }
+  | { readonly do: 'stop'; readonly id: string; readonly graceMs: number }
+  | { readonly do: 'list' }
+  /** Stop everything and end. */
+  | { readonly do: 'shutdown'; readonly graceMs: number };
+
+export type FromSupervisor =
+  | { readonly say: 'started'; readonly id: string; readonly pid: number }
+  | { readonly say: 'exited'; readonly id: string; readonly exit: ExitRecord }
+  | { readonly say: 'running'; readonly ids: readonly string[] };
+
+/** How a process ended: `exit.json` in its folder. */
+export interface ExitRecord {
+  readonly code: number | null;
+  readonly signal: string | null;
+  /** Why it could not be started. */
+  readonly refused?: string;
+  /** The supervisor stopped it although nobody asked for that. */
+  readonly interrupted?: string;
+}
+
+/** Which process an attempt is: `process.json` in its folder. */
+export interface ProcessRecord {
+  readonly pid: number;
+  /** When the process started, as the system tells it; a process with the same pid and another start is a stranger. */
+  readonly start: string;
+}
+
+/** Splits bytes into JSON lines. */
+export function lineReader(handle: (line: unknown) => void): (chunk: Buffer) => void {
+  let rest = '';
+  return (chunk) => {
+    const lines = (rest + chunk.toString('utf8')).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) if (line) handle(JSON.parse(line));
+  };
+}

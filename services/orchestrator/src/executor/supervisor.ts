@@ -1,0 +1,190 @@
+/**
+ * The parent of all step processes on a machine. It outlives an orchestrator that is killed, so that steps go on and
+ * their exit codes are recorded; the next orchestrator connects to it again. When none comes it stops the steps and ends.
+ *
+ * `node supervisor.ts SOCKET ORPHAN_GRACE_MS`
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { renameSync, writeFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { openLog } from './log-file.ts';
+import { signalGroup, startOf } from './process-identity.ts';
+import {
+  type ExitRecord,
+  type FromSupervisor,
+  lineReader,
+  type ProcessRecord,
+  type ToSupervisor,
+} from './protocol.ts';
+
+interface Running {
+  readonly child: ChildProcess;
+  stopping: boolean;
+  interrupted?: string;
+}
+
+const [socketPath = '', orphanGrace = '60000'] = process.argv.slice(2);
+const running = new Map<string, Running>();
+// More than one only while an orchestrator that was frozen meets the one that took over; their fences sort them out.
+const orchestrators = new Set<Socket>();
+let orphanTimer: NodeJS.Timeout | undefined;
+let ending = false;
+
+const server = createServer((socket) => {
+  clearTimeout(orphanTimer);
+  orchestrators.add(socket);
+  socket.on(
+    'data',
+    lineReader((line) => handle(line as ToSupervisor)),
+  );
+  socket.on('error', () => socket.destroy());
+  socket.on('close', () => {
+    orchestrators.delete(socket);
+    if (orchestrators.size === 0) alone();
+  });
+});
+server.on('error', () => process.exit(1));
+server.listen(socketPath, () => alone());
+
+/** No orchestrator is connected: ends at once when nothing runs, else waits for the next one for a while. */
+function alone(): void {
+  clearTimeout(orphanTimer);
+  orphanTimer = setTimeout(
+    () => end('no orchestrator came back in time', 5000),
+    running.size === 0 ? Math.min(5000, Number(orphanGrace)) : Number(orphanGrace),
+  );
+}
+
+function say(message: FromSupervisor): void {
+  for (const socket of orchestrators) if (socket.writable) socket.write(`${JSON.stringify(message)}\n`);
+}
+
+function handle(message: ToSupervisor): void {
+  switch (message.do) {
+    case 'start':
+      start(message);
+      return;
+    case 'stop':
+      stop(message.id, message.graceMs);
+      return;
+    case 'list':
+      say({ say: 'running', ids: [...running.keys()] });
+      return;
+    case 'shutdown':
+      end('the orchestrator was stopped', message.graceMs);
+      return;
+  }
+}
+
+function start({
+  id,
+  folder,
+  argv,
+  env,
+  secrets,
+  maxLogBytes,
+}: Extract<ToSupervisor, { do: 'start' }>): void {
+  const known = running.get(id);
+  if (known) {
+    say({ say: 'started', id, pid: known.child.pid ?? 0 });
+    return;
+  }
+  writeFileSync(join(folder, 'spawning'), '');
+  const [program = '', ...args] = argv;
+  let child: ChildProcess;
+  try {
+    child = spawn(program, args, {
+      cwd: join(folder, 'work'),
+      env,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  } catch (error) {
+    record(id, folder, { code: null, signal: null, refused: (error as Error).message });
+    return;
+  }
+  const entry: Running = { child, stopping: false };
+  running.set(id, entry);
+  const logs = (['stdout', 'stderr'] as const).map((name) => {
+    const log = openLog(join(folder, `${name}.log`), { secrets, maxBytes: maxLogBytes });
+    child[name]?.on('data', (chunk: Buffer) => log.write(chunk));
+    return log;
+  });
+  let recorded = false;
+  const finish = (exit: ExitRecord) => {
+    if (recorded) return;
+    recorded = true;
+    for (const log of logs) log.close();
+    running.delete(id);
+    record(id, folder, entry.interrupted === undefined ? exit : { ...exit, interrupted: entry.interrupted });
+    if (running.size === 0 && ending) process.exit(0);
+  };
+  child.on('spawn', () => {
+    const pid = child.pid ?? 0;
+    const identity: ProcessRecord = { pid, start: startOf(pid) ?? 'ended' };
+    write(join(folder, 'process.json'), identity);
+    say({ say: 'started', id, pid });
+  });
+  child.on('error', (error) => {
+    if (child.pid === undefined) finish({ code: null, signal: null, refused: error.message });
+  });
+  child.on('exit', (code, signal) => {
+    // Whatever the step left behind in its group goes with it. A pipe held by one that left the group is not waited for.
+    if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL');
+    const hurry = setTimeout(() => {
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+      finish({ code, signal });
+    }, 2000);
+    child.on('close', () => {
+      clearTimeout(hurry);
+      finish({ code, signal });
+    });
+  });
+}
+
+function stop(id: string, graceMs: number): void {
+  const entry = running.get(id);
+  const pid = entry?.child.pid;
+  if (!entry || pid === undefined || entry.stopping) return;
+  entry.stopping = true;
+  signalGroup(pid, 'SIGTERM');
+  setTimeout(() => {
+    if (running.get(id) === entry) signalGroup(pid, 'SIGKILL');
+  }, graceMs).unref();
+}
+
+/** Stops everything and ends when all processes did. */
+function end(why: string, graceMs: number): void {
+  ending = true;
+  // A new orchestrator must not hand its steps to a supervisor that goes; this also removes the socket.
+  server.close();
+  for (const [id, entry] of running) {
+    entry.interrupted = why;
+    stop(id, graceMs);
+  }
+  if (running.size === 0) process.exit(0);
+  setInterval(() => {
+    for (const { child } of running.values()) if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL');
+  }, graceMs + 500);
+}
+
+function record(id: string, folder: string, exit: ExitRecord): void {
+  write(join(folder, 'exit.json'), exit);
+  say({ say: 'exited', id, exit });
+}
+
+/** Whole or not at all. The folder may be gone already when nobody waits for it any more. */
+function write(path: string, value: unknown): void {
+  try {
+    writeFileSync(`${path}.tmp`, JSON.stringify(value));
+    renameSync(`${path}.tmp`, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
+// Ctrl-C and the end of a session are the orchestrator's business; it says so when steps are to stop.
+for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => {});
+process.on('SIGTERM', () => end('the supervisor was stopped', 5000));

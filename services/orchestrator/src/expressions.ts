@@ -1,0 +1,146 @@
+import { celEnv, isCelError, isCelList, isCelMap, isCelUint, parse, plan } from '@bufbuild/cel';
+import type { Bound, Expression, Expressions } from './domain/expression.ts';
+import type { Json } from './domain/json.ts';
+
+/** A node of a parsed expression, as far as references are looked for. */
+interface Expr {
+  readonly exprKind: { readonly case?: string | undefined; readonly value?: unknown };
+}
+type Parsed = ReturnType<typeof parse>;
+
+/** Conditions and mappings in CEL, compiled once for each text. Source: cel.dev, by @bufbuild/cel. */
+export function createExpressions(): Expressions {
+  const compiled = new Map<string, Expression | { readonly error: string }>();
+  return {
+    compile(text) {
+      const known = compiled.get(text);
+      if (known) return known;
+      // Bounded, because triggers and pipelines come and go.
+      if (compiled.size >= 10_000) compiled.clear();
+      const made = compile(text);
+      compiled.set(text, made);
+      return made;
+    },
+  };
+}
+
+function compile(text: string): Expression | { readonly error: string } {
+  let parsed: Parsed;
+  let run: (bindings: Record<string, never>) => unknown;
+  const found = {
+    params: new Set<string>(),
+    steps: new Map<string, Set<string>>(),
+    variables: new Set<string>(),
+  };
+  try {
+    parsed = parse(text);
+    run = plan(celEnv(), parsed) as typeof run;
+    walk(parsed.expr as Expr, new Set(), found);
+  } catch (error) {
+    return { error: `${JSON.stringify(text.slice(0, 200))} is no CEL expression: ${messageOf(error)}` };
+  }
+  return {
+    params: [...found.params],
+    steps: [...found.steps].flatMap(([step, outputs]) =>
+      outputs.size === 0 ? [{ step }] : [...outputs].map((output) => ({ step, output })),
+    ),
+    variables: [...found.variables],
+    evaluate(bindings) {
+      try {
+        const input = Object.fromEntries(
+          Object.entries(bindings).map(([name, value]) => [name, toCel(value)]),
+        );
+        const value = run(input as Record<string, never>);
+        return isCelError(value) ? { error: messageOf(value) } : { value: fromCel(value) };
+      } catch (error) {
+        return { error: messageOf(error) };
+      }
+    },
+  };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message.slice(0, 500) : String(error).slice(0, 500);
+}
+
+/** CEL has maps where JSON has objects; plain objects would be looked up with their prototypes. */
+function toCel(value: Bound): unknown {
+  if (value instanceof Map) return new Map([...value].map(([k, v]) => [k, toCel(v)]));
+  if (Array.isArray(value)) return value.map((item: Bound) => toCel(item));
+  if (typeof value === 'object' && value !== null)
+    return new Map(Object.entries(value as { [key: string]: Json }).map(([k, v]) => [k, toCel(v)]));
+  return value;
+}
+
+function fromCel(value: unknown): Json {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
+  if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
+  if (typeof value === 'bigint') return Number(value);
+  if (isCelUint(value)) return Number(value.value);
+  if (isCelList(value)) return [...value].map(fromCel);
+  if (isCelMap(value)) return Object.fromEntries([...value].map(([k, v]) => [String(k), fromCel(v)]));
+  throw new TypeError('the value has no JSON form');
+}
+
+interface Found {
+  readonly params: Set<string>;
+  readonly steps: Map<string, Set<string>>;
+  readonly variables: Set<string>;
+}
+
+/** Collects the references of an expression; `bound` are the variables of the comprehensions around it. */
+function walk(expr: Expr | undefined, bound: ReadonlySet<string>, found: Found): void {
+  if (!expr) return;
+  const path = pathOf(expr);
+  if (path && !bound.has(path[0] ?? '')) {
+    const [root = '', name, field, output] = path;
+    found.variables.add(root);
+    if (root === 'params' && name !== undefined) found.params.add(name);
+    if (root === 'steps' && name !== undefined) {
+      const outputs = found.steps.get(name) ?? new Set();
+      if (field === 'outputs' && output !== undefined) outputs.add(output);
+      found.steps.set(name, outputs);
+    }
+  }
+  const { case: kind, value } = expr.exprKind;
+  const parts = value as Record<string, unknown>;
+  if (kind === 'selectExpr' && !path) walk(parts.operand as Expr, bound, found);
+  else if (kind === 'callExpr' && !path) {
+    walk(parts.target as Expr | undefined, bound, found);
+    for (const arg of parts.args as Expr[]) walk(arg, bound, found);
+  } else if (kind === 'listExpr') for (const item of parts.elements as Expr[]) walk(item, bound, found);
+  else if (kind === 'structExpr')
+    for (const entry of parts.entries as { keyKind: { case?: string; value?: unknown }; value?: Expr }[]) {
+      if (entry.keyKind.case === 'mapKey') walk(entry.keyKind.value as Expr, bound, found);
+      walk(entry.value, bound, found);
+    }
+  else if (kind === 'comprehensionExpr') {
+    walk(parts.iterRange as Expr, bound, found);
+    const inner = new Set([...bound, parts.iterVar, parts.iterVar2, parts.accuVar].map(String));
+    for (const part of ['accuInit', 'loopCondition', 'loopStep', 'result'])
+      walk(parts[part] as Expr, inner, found);
+  }
+}
+
+/** `a.b["c"]` as its names; undefined for what is not such a chain. */
+function pathOf(expr: Expr): string[] | undefined {
+  const { case: kind, value } = expr.exprKind;
+  const parts = value as Record<string, unknown>;
+  if (kind === 'identExpr') return [String(parts.name)];
+  if (kind === 'selectExpr') {
+    const before = pathOf(parts.operand as Expr);
+    return before && [...before, String(parts.field)];
+  }
+  if (kind === 'callExpr' && parts.function === '_[_]') {
+    const [operand, index] = parts.args as Expr[];
+    const before = operand && pathOf(operand);
+    const constant =
+      index?.exprKind.case === 'constExpr'
+        ? (index.exprKind.value as { constantKind: { case?: string; value?: unknown } })
+        : undefined;
+    return before && constant?.constantKind.case === 'stringValue'
+      ? [...before, String(constant.constantKind.value)]
+      : undefined;
+  }
+  return undefined;
+}

@@ -1,0 +1,76 @@
+import type { Versioned } from '@millrace/documents';
+import { versionConflict } from '@millrace/errors';
+import { refuse } from '../domain/codes.ts';
+import { closeLine, discard, newLine } from '../domain/line.ts';
+import type { ModelVersion } from '../domain/version.ts';
+import { announce } from '../message/announce.ts';
+import type { Registry } from '../registry.ts';
+import { type ModelRef, modelKey, versionKey } from '../store/keys.ts';
+import { modelName, versionName } from '../store/names.ts';
+
+/**
+ * Deletes a version: first its number is given up, where aliases are kept too, so that no alias can come to point to it;
+ * then it becomes a tombstone. Its bytes stay, as other versions may have the same.
+ */
+export async function deleteVersion(
+  registry: Registry,
+  ref: ModelRef & { readonly version: number },
+  expect: number | undefined,
+): Promise<void> {
+  const { store } = registry;
+  const stored = await store.version(ref);
+  requireVersion(versionName(ref), stored.version, expect);
+  await store.lines.upsert(modelKey(ref), (line) => {
+    const doc = discard(line ?? newLine(ref.project, ref.model), ref.version);
+    return doc && { doc };
+  });
+  await bury(registry, stored);
+}
+
+/** Deletes a model, and with `force` its versions. Each step can be done again, so a retry ends what a crash left half done. */
+export async function deleteModel(
+  registry: Registry,
+  ref: ModelRef,
+  options: { readonly expect: number | undefined; readonly force: boolean },
+): Promise<void> {
+  const { store } = registry;
+  const model = await store.model(ref);
+  requireVersion(modelName(ref), model.version, options.expect);
+  const where = { modelKey: modelKey(ref), live: true };
+  const versions = await store.versions.count(where);
+  if (versions > 0 && !options.force) {
+    const message = `${modelName(ref)} has ${versions} versions; delete them first, or give force`;
+    throw refuse('MODEL_HAS_VERSIONS', message);
+  }
+  await store.lines.upsert(modelKey(ref), (line) => {
+    const doc = closeLine(line ?? newLine(ref.project, ref.model));
+    return doc && { doc };
+  });
+  for (;;) {
+    const { items } = await store.versions.find({ where, orderBy: [{ field: 'version' }], limit: 100 });
+    if (items.length === 0) break;
+    for (const item of items) await bury(registry, item);
+  }
+  for (;;) {
+    const { items } = await store.gates.find({
+      where: { modelKey: modelKey(ref) },
+      orderBy: [{ field: 'gate' }],
+    });
+    if (items.length === 0) break;
+    for (const { id, doc } of items)
+      await store.gates.remove(id, { emit: announce.gateChanged(doc, true, registry.now()) });
+  }
+  await store.models.remove(modelKey(ref), { emit: announce.modelDeleted(ref, registry.now()) });
+}
+
+async function bury(registry: Registry, { doc }: Versioned<ModelVersion>): Promise<void> {
+  await registry.store.versions.change(versionKey(doc), (now) => {
+    if (now.state === 'DELETED') return undefined;
+    const gone: ModelVersion = { ...now, state: 'DELETED' };
+    return { doc: gone, emit: announce.versionDeleted(gone, registry.now()) };
+  });
+}
+
+function requireVersion(resource: string, actual: number, expect: number | undefined): void {
+  if (expect !== undefined && expect !== actual) throw versionConflict(resource, expect, actual);
+}

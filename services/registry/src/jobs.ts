@@ -1,0 +1,37 @@
+import type { Job } from '@millrace/service';
+import { settle } from './flows/promotion.ts';
+import { validate } from './flows/registration.ts';
+import type { Registry } from './registry.ts';
+
+/** How old something half done must be before it is taken for left behind, in milliseconds. */
+const leftBehindMs = 30_000;
+
+/** Ends what a stopped process began: checks of versions, and promotions that were decided and not carried out. */
+export function jobs(registry: Registry, everyMs: number): readonly Job[] {
+  return [
+    {
+      name: 'finish-what-was-left',
+      everyMs,
+      run: async (signal) => {
+        await finishValidations(registry, signal);
+        await finishPromotions(registry, signal);
+      },
+    },
+  ];
+}
+
+async function finishValidations(registry: Registry, signal: AbortSignal): Promise<void> {
+  const { items } = await registry.store.versions.find({ where: { state: 'PENDING' }, limit: 100 });
+  for (const item of items) {
+    if (signal.aborted) return;
+    if (item.createdAtMs <= registry.now() - leftBehindMs) await validate(registry, item);
+  }
+}
+
+async function finishPromotions(registry: Registry, signal: AbortSignal): Promise<void> {
+  const { items } = await registry.store.decisions.find({ where: { outcome: 'PENDING' }, limit: 100 });
+  for (const item of items) {
+    if (signal.aborted) return;
+    if (item.createdAtMs <= registry.now() - leftBehindMs) await settle(registry, item);
+  }
+}

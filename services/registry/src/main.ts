@@ -1,0 +1,5 @@
+import { runService } from '@millrace/service';
+import { settings } from './config.ts';
+import { build } from './wiring.ts';
+
+await runService({ name: 'registry', context: 'registry', settings, build });

@@ -1,0 +1,111 @@
+import type { Lane } from './lane.ts';
+import { startWorker, type Worker } from './worker.ts';
+
+export interface PoolOptions {
+  readonly size: number;
+  readonly arena: boolean;
+  /** The heap of each thread for JavaScript, in MiB; the runtime's own memory is outside of it. */
+  readonly heapMb: number;
+  now(): number;
+  /** A worker was replaced; its sessions are gone with it. */
+  onReplaced(lost: Worker, fresh: Worker, why: Error): void;
+}
+
+/** The workers, and who of them runs what next. */
+export interface Pool {
+  readonly workers: readonly Worker[];
+  /** Threads that were given up and still compute. */
+  readonly stuck: number;
+  /** The workers with the fewest sessions. */
+  leastLoaded(count: number): Worker[];
+  /** Gives free workers what waits in these lanes; call it whenever a lane got a request or a worker a session. */
+  pump(): void;
+  readonly lanes: Map<string, Lane>;
+  stop(): Promise<void>;
+}
+
+/** How long stopping waits for runs. */
+const stopMs = 2000;
+
+export function createPool(options: PoolOptions): Pool {
+  const lanes = new Map<string, Lane>();
+  const workers: Worker[] = [];
+  let stuck = 0;
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+
+  // A thread that computes would keep the process from ending, or abort it: exit waits for threads.
+  const endForGood = () => process.kill(process.pid, 'SIGKILL');
+
+  const onStuck = (ended: Promise<unknown>) => {
+    if (stuck++ === 0) process.once('exit', endForGood);
+    void ended.then(() => {
+      if (--stuck === 0) process.removeListener('exit', endForGood);
+    });
+  };
+
+  const start = (): Worker =>
+    startWorker(options, {
+      onLost(lost, why) {
+        const at = workers.indexOf(lost);
+        if (stopped || at < 0) return;
+        const fresh = start();
+        workers[at] = fresh;
+        options.onReplaced(lost, fresh, why);
+      },
+      onStuck,
+    });
+  for (let i = 0; i < options.size; i++) workers.push(start());
+
+  /** The lane that this worker should serve next: of those it holds, the one whose oldest request waits longest. */
+  const nextFor = (worker: Worker): Lane | undefined => {
+    const nowMs = options.now();
+    let best: Lane | undefined;
+    for (const key of worker.sessions) {
+      const lane = lanes.get(key);
+      if (!lane || (lane.queue.dueAtMs() ?? Number.POSITIVE_INFINITY) > nowMs) continue;
+      if (!best || (lane.queue.oldestMs() ?? 0) < (best.queue.oldestMs() ?? 0)) best = lane;
+    }
+    return best;
+  };
+
+  const pump = () => {
+    if (stopped) return;
+    for (const worker of workers) {
+      if (worker.busy || !worker.alive) continue;
+      const run = nextFor(worker)?.dispatch(worker);
+      if (run) void run.then(pump);
+    }
+    plan();
+  };
+
+  /** Wakes for the next batch that waits for company. Those that wait for a worker are found when one gets free. */
+  const plan = () => {
+    clearTimeout(timer);
+    const nowMs = options.now();
+    let dueMs = Number.POSITIVE_INFINITY;
+    for (const lane of lanes.values()) {
+      const due = lane.queue.dueAtMs();
+      if (due !== undefined && due > nowMs) dueMs = Math.min(dueMs, due);
+    }
+    if (dueMs < Number.POSITIVE_INFINITY) timer = setTimeout(pump, Math.max(1, dueMs - nowMs));
+  };
+
+  return {
+    workers,
+    lanes,
+    pump,
+    get stuck() {
+      return stuck;
+    },
+    leastLoaded: (count) => [...workers].sort((a, b) => a.sessions.size - b.sessions.size).slice(0, count),
+    async stop() {
+      stopped = true;
+      clearTimeout(timer);
+      const busy = workers.some((worker) => worker.busy);
+      const ended = Promise.all(workers.map((worker) => worker.stop()));
+      if (busy) onStuck(ended);
+      await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, stopMs).unref())]);
+    },
+  };
+}

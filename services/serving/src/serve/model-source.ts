@@ -1,0 +1,113 @@
+import { join } from 'node:path';
+import { type BlobStore, type Digest, openBlobs } from '@millrace/blobs';
+import { names } from '@millrace/contracts';
+import { ModelVersionState, type RegistryService } from '@millrace/contracts/registry';
+import { CodedError, isCoded } from '@millrace/errors';
+import { checkSafety } from '@millrace/onnx';
+import type { Client } from '@millrace/rpc';
+
+/** Where the bytes of a version are. */
+interface FetchedModel {
+  readonly digest: Digest;
+  /** Reads them from the local cache, checked against their digest. */
+  bytes(): Promise<Uint8Array>;
+}
+
+/** The registry, as serving sees it, with a local cache of what it gave. */
+export interface ModelSource {
+  /** The version an alias points to, 0 when it points to none, and its place in the alias's history. */
+  resolveAlias(
+    model: string,
+    alias: string,
+  ): Promise<{ readonly version: number; readonly revision: number }>;
+  /** Fetches a version unless the cache has its digest. Throws NOT_FOUND, MODEL_NOT_READY, MODEL_TOO_LARGE, MODEL_UNSAFE. */
+  fetch(model: string, version: number, digest: string): Promise<FetchedModel>;
+  close(): Promise<void>;
+}
+
+export interface ModelSourceOptions {
+  readonly registry: Client<typeof RegistryService>;
+  /** The cache's folder. */
+  readonly folder: string;
+  readonly maxModelBytes: number;
+  readonly fetchTimeoutMs: number;
+}
+
+export async function createModelSource(options: ModelSourceOptions): Promise<ModelSource> {
+  const { registry, maxModelBytes } = options;
+  const cache: BlobStore = await openBlobs({ url: `file:${join(options.folder, 'models')}` });
+
+  const read = async (digest: Digest) => {
+    try {
+      return await cache.bytes(digest, { maxBytes: maxModelBytes });
+    } catch (error) {
+      // A damaged copy is no loss: the registry has the bytes.
+      if (isCoded(error, 'DIGEST_MISMATCH')) await cache.remove(digest);
+      throw error;
+    }
+  };
+
+  const download = async (model: string, version: number): Promise<Digest> => {
+    const { project, model: id } = names.model.parse(model);
+    const name = names.modelVersion.format({ project, model: id, version: String(version) });
+    const stream = registry.downloadModelVersion({ name }, { deadlineMs: options.fetchTimeoutMs });
+    const messages = stream[Symbol.asyncIterator]();
+    const head = (await messages.next()).value?.payload;
+    if (head?.case !== 'modelVersion')
+      throw new CodedError('unavailable', 'UNAVAILABLE', 'the registry answered without the version');
+    const { state, digest, sizeBytes } = head.value;
+    if (state !== ModelVersionState.READY) {
+      const rejected = state === ModelVersionState.REJECTED;
+      throw notReady(version, rejected ? 'rejected' : 'not ready');
+    }
+    if (sizeBytes > BigInt(maxModelBytes)) throw tooLarge(Number(sizeBytes), maxModelBytes);
+    const chunks = async function* () {
+      for (let next = await messages.next(); !next.done; next = await messages.next())
+        if (next.value.payload.case === 'chunk') yield next.value.payload.value;
+    };
+    const stored = await cache.put(chunks(), { expect: digest as Digest, maxBytes: maxModelBytes });
+    return stored.digest;
+  };
+
+  return {
+    async resolveAlias(model, alias) {
+      const { project, model: id } = names.model.parse(model);
+      const { alias: found } = await registry.getAlias({
+        name: names.alias.format({ project, model: id, alias }),
+      });
+      const version = found?.modelVersion ? Number(names.modelVersion.parse(found.modelVersion).version) : 0;
+      return { version, revision: Number(found?.revision ?? 0n) };
+    },
+    async fetch(model, version, known) {
+      let digest = known as Digest;
+      const cached = digest && (await read(digest).catch(() => undefined));
+      if (!cached) {
+        digest = await download(model, version);
+        const refusals = checkSafety(await read(digest));
+        if (refusals.length > 0) throw unsafe(refusals.map((refusal) => refusal.message).join('; '));
+      }
+      return {
+        digest,
+        bytes: () => read(digest),
+      };
+    },
+    close: () => cache.close(),
+  };
+}
+
+function notReady(version: number, state: string): CodedError {
+  return new CodedError(
+    'failed_precondition',
+    'MODEL_NOT_READY',
+    `version ${version} is ${state} in the registry`,
+  );
+}
+
+function tooLarge(bytes: number, maxBytes: number): CodedError {
+  const message = `the model has ${bytes} bytes; allowed: ${maxBytes} (MAX_MODEL_BYTES)`;
+  return new CodedError('failed_precondition', 'MODEL_TOO_LARGE', message);
+}
+
+function unsafe(reasons: string): CodedError {
+  return new CodedError('failed_precondition', 'MODEL_UNSAFE', `the model is not safe to load: ${reasons}`);
+}

@@ -1,0 +1,92 @@
+import { type DocumentStore, newId, type Page, type Versioned } from '@millrace/documents';
+import { CodedError } from '@millrace/errors';
+import { fromColumns, toColumns } from '../domain/columns.ts';
+import type { Point } from '../domain/metric.ts';
+import { type Annotations, admitPoints, annotateRun } from '../domain/run.ts';
+import { metricsLogged } from '../drafts.ts';
+import { type Batch, batchesSpec } from './collections.ts';
+import type { Runs } from './runs.ts';
+
+/** One LogBatch call. */
+export interface BatchToLog extends Annotations {
+  readonly project: string;
+  readonly run: string;
+  readonly requestId: string;
+  /** SHA-256 of the request. */
+  readonly bodyDigest: string;
+  readonly points: readonly Point[];
+}
+
+export type Batches = ReturnType<typeof createBatches>;
+
+/**
+ * What runs logged. A batch and the run that shows its latest points are two documents, so the order of writes matters:
+ *
+ * 1. params and tags go to the run, guarded by the request id, or are refused before anything is written;
+ * 2. the batch is inserted together with its event, under an id made of run and request id: points count once;
+ * 3. the run takes note of the latest points, which is idempotent and independent of order.
+ *
+ * A crash in between is healed by the caller's retry, which begins where the first try stopped, and step 3 also by the
+ * sweep in jobs.ts, which follows the event log.
+ */
+export function createBatches(store: DocumentStore, runs: Runs, now: () => number) {
+  const batches = store.collection(batchesSpec);
+
+  async function note(batch: Batch): Promise<void> {
+    if (batch.count > 0) await runs.noteLatest(batch.project, batch.run, fromColumns(batch));
+  }
+
+  return {
+    /** Logs a batch exactly once; true when it was logged before. */
+    async log(wanted: BatchToLog): Promise<boolean> {
+      const { project, run, requestId, points } = wanted;
+      const { doc } = await runs.get(project, run);
+      const id = `${project}/${run}/${requestId ? `r:${requestId}` : `n:${newId()}`}`;
+      const known = requestId ? await batches.get(id) : undefined;
+      if (known) {
+        refuseOther(known, wanted);
+        await note(known.doc);
+        return true;
+      }
+      admitPoints(doc, points);
+      const guard = requestId ? { requestId: `LogBatch:${requestId}` } : {};
+      if (annotates(wanted)) await runs.change(project, run, (before) => annotateRun(before, wanted), guard);
+      if (points.length === 0 && !requestId) return false;
+
+      const atMs = now();
+      const batch = { ...toColumns(points), project, run, atMs, bodyDigest: wanted.bodyDigest };
+      const emit = points.length > 0 ? [metricsLogged(doc, id, points, atMs)] : [];
+      const stored = await batches.insert(id, batch, { ...guard, emit });
+      refuseOther(stored, wanted);
+      await note(stored.doc);
+      return false;
+    },
+
+    get: (id: string): Promise<Versioned<Batch> | undefined> => batches.get(id),
+
+    /** Shows a batch's latest points on its run, if they are not yet. */
+    async settle(id: string): Promise<void> {
+      const found = await batches.get(id);
+      if (found) await note(found.doc);
+    },
+
+    /** The batches of a run in the order in which they were logged. */
+    page: (project: string, run: string, limit: number, after?: string): Promise<Page<Batch>> =>
+      batches.find({
+        where: { run: `${project}/${run}` },
+        orderBy: [{ field: 'atMs' }],
+        limit,
+        ...(after ? { after } : {}),
+      }),
+  };
+}
+
+function annotates({ params, tags, removedTags }: Annotations): boolean {
+  return params.length + tags.length + removedTags.length > 0;
+}
+
+function refuseOther(known: Versioned<Batch>, { bodyDigest, requestId }: BatchToLog): void {
+  if (known.doc.bodyDigest === bodyDigest) return;
+  const message = `request_id ${requestId} was used before with another body; use a new one for another request`;
+  throw new CodedError('already_exists', 'REQUEST_ID_REUSED', message, { details: { requestId } });
+}

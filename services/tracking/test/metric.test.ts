@@ -1,0 +1,98 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { fromColumns, toColumns } from '../src/domain/columns.ts';
+import { downsample } from '../src/domain/downsample.ts';
+import { comparePoints, mergeLatest, type Point, summarize } from '../src/domain/metric.ts';
+
+const values = fc.oneof(fc.double(), fc.constantFrom(Number.NaN, Infinity, -Infinity, 0, -0));
+const point: fc.Arbitrary<Point> = fc.record({
+  key: fc.constantFrom('loss', 'auc', '__proto__'),
+  value: values,
+  step: fc.oneof(fc.bigInt(-2n, 2n), fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n)),
+  timestampMs: fc.integer({ min: 0, max: 253_402_300_799_999 }),
+});
+const points = fc.array(point, { maxLength: 60 });
+
+test('columns give back the points, NaN, infinities and the ends of int64 included', () => {
+  fc.assert(
+    fc.property(points, (list) => {
+      expect(fromColumns(toColumns(list))).toEqual(list);
+      const only = new Set(['auc']);
+      expect(fromColumns(toColumns(list), only)).toEqual(list.filter((p) => p.key === 'auc'));
+    }),
+  );
+});
+
+test('columns are read wherever their bytes begin', () => {
+  const list = [{ key: 'a', value: 1.5, step: 3n, timestampMs: 7 }];
+  const columns = toColumns(list);
+  const shifted = (bytes: Uint8Array) => new Uint8Array([0, ...bytes]).subarray(1);
+  const moved = {
+    ...columns,
+    values: shifted(columns.values),
+    steps: shifted(columns.steps),
+    times: shifted(columns.times),
+  };
+  expect(fromColumns(moved)).toEqual(list);
+});
+
+describe('the latest points', () => {
+  test('do not depend on the order of batches nor on repetition', () => {
+    fc.assert(
+      fc.property(points, points, (a, b) => {
+        const apply = (...batches: Point[][]) =>
+          batches.reduce<readonly Point[]>((now, batch) => mergeLatest(now, batch) ?? now, []);
+        const once = apply(a, b);
+        const other = apply(b, a, b, a);
+        expect(other.map((p) => p.key)).toEqual(once.map((p) => p.key));
+        for (const [i, p] of once.entries()) expect(comparePoints(p, other[i] as Point)).toBe(0);
+        expect(mergeLatest(once, a)).toBeUndefined();
+      }),
+    );
+  });
+
+  test('are summarized within bounds', () => {
+    const many = Array.from({ length: 500 }, (_, i) => ({
+      key: `k${i}`,
+      value: i,
+      step: BigInt(i),
+      timestampMs: 0,
+    }));
+    const summary = summarize(many);
+    expect(summary).toMatchObject({ pointCount: 500, keyCount: 500, minStep: 0n, maxStep: 499n });
+    expect(summary.latest).toHaveLength(100);
+  });
+});
+
+describe('down-sampling', () => {
+  const series = fc.array(
+    fc.record({ key: fc.constant('m'), value: values, step: fc.bigInt(0n, 500n), timestampMs: fc.nat(1000) }),
+    { maxLength: 300 },
+  );
+
+  test('gives points of the series, in order, no more than asked', () => {
+    fc.assert(
+      fc.property(series, fc.integer({ min: 1, max: 80 }), (list, most) => {
+        const chosen = downsample(list, most);
+        expect(chosen.length).toBeLessThanOrEqual(most);
+        expect(chosen.length).toBe(Math.min(list.length, chosen.length));
+        for (const p of chosen) expect(list).toContain(p);
+        for (let i = 1; i < chosen.length; i++)
+          expect(comparePoints(chosen[i - 1] as Point, chosen[i] as Point)).toBeLessThanOrEqual(0);
+        if (list.length <= most) expect(chosen).toHaveLength(list.length);
+      }),
+    );
+  });
+
+  test('keeps the ends, a spike, and where NaN and infinities begin and end', () => {
+    const list = Array.from({ length: 10_000 }, (_, i) => {
+      const value =
+        i === 5000 ? 100 : i >= 7000 && i < 7100 ? Number.NaN : i === 8000 ? Infinity : Math.sin(i / 500);
+      return { key: 'm', value, step: BigInt(i), timestampMs: i };
+    });
+    const steps = new Set(downsample(list, 100).map((p) => Number(p.step)));
+    for (const step of [0, 9999, 5000, 7000, 7099, 8000]) expect(steps).toContain(step);
+    expect(steps).not.toContain(7050);
+    expect(steps.size).toBe(100);
+  });
+});
