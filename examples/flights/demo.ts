@@ -1,7 +1,10 @@
 /**
  * The whole way round on real data: features, training, gate, serving, monitoring, drift, retraining, gate, swap. It
- * needs a running suite whose address it finds in its environment: `npm run demo` starts one for it.
+ * needs a running suite whose address it finds in its environment: `npm run demo` starts one for it. Options:
+ * `--live DAY` and `--until DAY` choose which days are played, `--outcome FILE` writes what the last screen shows as JSON.
  */
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
 import { names } from '@millrace/contracts';
 import { JobState } from '@millrace/contracts/features';
 import { PipelineRunState } from '@millrace/contracts/pipelines';
@@ -19,11 +22,18 @@ import { applyFeatures, createDeployments, createModel, dayMs } from './resource
 import { screen } from './screen.ts';
 import { readStory, stateWord } from './story.ts';
 
+const { values: options } = parseArgs({
+  options: {
+    live: { type: 'string', default: '2001-05-28' },
+    until: { type: 'string', default: '2001-06-21' },
+    outcome: { type: 'string' },
+  },
+});
 const calm = { from: '2001-04-23T00:00:00Z', until: '2001-05-14T00:00:00Z' };
 const later = { from: '2001-05-14T00:00:00Z', until: '2001-05-21T00:00:00Z' };
 /** From here on flights are played as they happen; what was before is history. */
-const liveMs = Date.parse('2001-05-28T00:00:00Z');
-const endMs = Date.parse('2001-06-21T12:00:00Z');
+const liveMs = Date.parse(`${options.live}T00:00:00Z`);
+const endMs = Date.parse(`${options.until}T12:00:00Z`);
 
 const begunMs = Date.now();
 const say = (text: string) =>
@@ -60,7 +70,7 @@ say(
 
 const counts = startCounts();
 const board = startBoard(millrace, flights.slice(0, 200));
-let [retrainings, promoted] = [0, false];
+let [retrainings, promoted, swapMs] = [0, false, endMs];
 await replay(millrace, {
   flights,
   fromMs: liveMs,
@@ -77,6 +87,7 @@ await replay(millrace, {
     retrainings++;
     const champion = await untilServed(millrace);
     promoted ||= !champion.endsWith('/1');
+    swapMs = Math.min(swapMs, ended + dayMs);
     say(
       `the alarm started a retraining, which ended ${stateWord(retraining.state)}; ${champion.split('/').slice(-2).join(' ')} answers now`,
     );
@@ -84,16 +95,20 @@ await replay(millrace, {
 });
 await board.stop();
 
-const swapMs = Date.parse('2001-06-14T00:00:00Z');
+const before = await judgeAll(millrace, liveMs, swapMs - (retrainings > 0 ? 2 * dayMs : 0), 'before');
 const judgements = [
-  ...(await judgeAll(millrace, liveMs, swapMs - 2 * dayMs, 'before the storms')).filter(
-    (one) => one.version === '1',
-  ),
+  ...before.filter((one) => one.version === '1'),
   ...(await gateEvaluations(millrace)),
   ...(retrainings > 0 ? await judgeAll(millrace, swapMs, endMs, 'after') : []),
 ];
 const [story, days] = await Promise.all([readStory(millrace, begunMs), readDays(millrace)]);
-console.log(screen({ begunMs, story, judgements, days, counts, board: board.counts, retrainings, promoted }));
+const outcome = { begunMs, story, judgements, days, counts, board: board.counts, retrainings, promoted };
+if (options.outcome)
+  writeFileSync(
+    options.outcome,
+    JSON.stringify({ ...outcome, counts: { ...counts, byVersion: [...counts.byVersion] } }),
+  );
+console.log(screen(outcome));
 millrace.close();
 
 /** Brings the history of every view into the online store. */
