@@ -179,6 +179,17 @@ describe('a run', () => {
     await expect(at.runs.cancelPipelineRun({ name })).rejects.toMatchObject({ code: 'WRONG_STATE' });
   });
 
+  test('is cancelled at any moment, also while its processes start', async () => {
+    const code = 'setInterval(() => {}, 1000)';
+    for (const waitMs of [0, 3, 6, 10, 20, 40]) {
+      const step = js('a', code, { forEach: list(1, 2, 3), command: { stopGrace: ms(100) } });
+      const name = await launch(at, 'any-moment', { steps: [step] });
+      await new Promise((settle) => setTimeout(settle, waitMs));
+      await at.runs.cancelPipelineRun({ name });
+      expect((await finished(at, name)).word).toBe('CANCELLED');
+    }
+  });
+
   test('reuses results by key, once for several at the same time, and not with no_cache', async () => {
     const code = 'fs.writeFileSync(out + "/y", process.argv[1] + "0"); console.log("computed")';
     const steps = [

@@ -3,13 +3,14 @@ import type { Graph } from '../domain/graph.ts';
 import { type Next, plan } from '../domain/plan.ts';
 import { isTerminalRun, type Run } from '../domain/run.ts';
 import type { PipelineSpec, Step } from '../domain/spec.ts';
-import { isProductive, type Task } from '../domain/task.ts';
-import { createView, groupOf, itemTask, putTask, type RunView } from '../domain/view.ts';
+import type { Task } from '../domain/task.ts';
+import { createView, groupOf, putTask, type RunView } from '../domain/view.ts';
 import type { Exit } from '../executor/executor.ts';
-import { refusedCode, taskId } from '../store/store.ts';
+import { refusedCode } from '../store/store.ts';
 import { endingOf, isStopped } from './ending.ts';
 import type { EngineDeps } from './engine.ts';
-import { attemptEnv, attemptId, cacheKeyOf, itemsOf, type Resolved, resolveWork } from './work.ts';
+import { createStarter } from './starter.ts';
+import { attemptId, itemsOf, resolveWork } from './work.ts';
 
 /** What a run needs of the engine around it. */
 export interface Surroundings extends EngineDeps {
@@ -47,8 +48,6 @@ export function createActor(
   const { store, executor, capacity, cache, log, now } = around;
   const view = createView(run, graph, tasks);
   const stopping = new Map<string, 'cancelled' | 'timed_out'>();
-  /** Tasks that wait for another task's computation of the same result. */
-  const blocked = new Set<string>();
   let busy = false;
   let again = false;
   let dropped = false;
@@ -63,6 +62,8 @@ export function createActor(
     putTask(view, task);
     return task;
   };
+
+  const starter = createStarter({ around, view, stepOf, known, put, wake, launched });
 
   async function loop(): Promise<void> {
     if (busy || dropped) {
@@ -142,7 +143,7 @@ export function createActor(
       case 'stop':
         return stop(next.key, next.why);
       case 'start':
-        return start(next.key, next.index);
+        return starter.start(next.key, next.index);
       case 'expand': {
         const task = known(next.key);
         const found = itemsOf(view, stepOf(task), task);
@@ -175,100 +176,14 @@ export function createActor(
     return false;
   }
 
-  /** Begins an attempt, unless there is no room or a result can be reused. Nothing is awaited before room is taken. */
-  async function start(key: string, index: number | undefined): Promise<boolean> {
-    const task =
-      index === undefined
-        ? known(key)
-        : itemTask(view, known(key.slice(0, key.lastIndexOf('.'))), index, now());
-    const step = stepOf(task);
-    const id = attemptId(run, key, task.attempts.length + 1);
-    if (blocked.has(key) || !capacity.take(id, step.resources)) return false;
-    let claimed = false;
-    try {
-      const resolved = resolveWork(view, step, task);
-      if ('missing' in resolved) {
-        const reason = `${resolved.missing} has no value`;
-        put(await store.changeTask(view.run, task, { do: 'settle', state: 'failed', reason }));
-        return true;
-      }
-      const { work } = resolved;
-      if (await takeOver(task)) return true;
-      let cacheKey: string | undefined;
-      if (step.cache) {
-        cacheKey = cacheKeyOf(step, work);
-        const free = () => {
-          blocked.delete(key);
-          wake();
-        };
-        if (!cache.claim(run.project, cacheKey, id, free)) {
-          blocked.add(key);
-          return false;
-        }
-        const found = view.run.noCache ? undefined : await cache.find(run.project, cacheKey, step.cache);
-        if (found) {
-          cache.free(run.project, cacheKey, id);
-          const reason = `the result of ${found.task} is reused`;
-          const { outputs, task: cachedFrom } = found;
-          put(
-            await store.changeTask(view.run, task, {
-              do: 'settle',
-              state: 'cached',
-              reason,
-              outputs,
-              cacheKey,
-              cachedFrom,
-            }),
-          );
-          return true;
-        }
-      }
-      const command = {
-        do: 'claim' as const,
-        host: around.host,
-        ...(cacheKey === undefined ? {} : { cacheKey }),
-      };
-      const running = put(await store.changeTask(view.run, task, command));
-      claimed = true;
-      launch(running, id, work);
-      return true;
-    } finally {
-      if (!claimed) capacity.give(id);
-    }
-  }
-
-  /** A run that repeats another takes over what that one produced. */
-  async function takeOver(task: Task): Promise<boolean> {
-    const { retryOf, project } = view.run;
-    if (retryOf === undefined || task.exit || task.attempts.length > 0) return false;
-    const before = (await store.tasks.get(taskId({ project, run: retryOf, key: task.key })))?.doc;
-    if (!before || !isProductive(before.state)) return false;
-    const cachedFrom = before.cachedFrom ?? `${retryOf}/${task.key}`;
-    const reason = `the result of ${cachedFrom} is taken over`;
-    put(
-      await store.changeTask(view.run, task, {
-        do: 'settle',
-        state: 'cached',
-        reason,
-        outputs: before.outputs,
-        cachedFrom,
-      }),
-    );
-    return true;
-  }
-
-  /** Starts the process of an attempt that is claimed. Its end comes by `ended`, also when it cannot start. */
-  function launch(task: Task, id: string, work: Resolved): void {
-    around.own(id, task.key);
-    void spawn(id, work, task).catch((error: unknown) => {
+  /** The executor has an attempt, or could not take it. */
+  async function launched(id: string, task: Task, error?: unknown): Promise<void> {
+    if (error !== undefined) {
       log.error({ err: error, attempt: id }, 'the executor could not take an attempt');
       return ended(id, task.key, { kind: 'lost', reason: from(error).message });
-    });
-  }
-
-  async function spawn(id: string, work: Resolved, task: Task): Promise<void> {
-    const env = [...work.env, ...attemptEnv(view.run, task, task.attempts.length, around.addresses())];
-    await executor.start({ ...work, id, env });
+    }
+    // A stop that was asked for before there was a process found nothing to stop.
+    if (stopping.has(task.key)) await executor.stop(id, stepOf(task).action.stopGraceMs);
   }
 
   async function ended(id: string, key: string, exit: Exit, tries = 1): Promise<void> {
@@ -339,7 +254,7 @@ export function createActor(
         if (recalled.kind !== 'unknown') return ended(id, key, recalled);
         // Never started here. On this host that means never started at all; on another one its end cannot be known.
         const resolved = resolveWork(view, step, held);
-        if (before?.host === around.host && 'work' in resolved) launch(held, id, resolved.work);
+        if (before?.host === around.host && 'work' in resolved) starter.launch(held, id, resolved.work);
         else await ended(id, key, { kind: 'lost', reason: `its host ${before?.host ?? ''} went away` });
       }),
     );
@@ -361,7 +276,9 @@ export function createActor(
       clearTimeout(timer);
       for (const key of view.running) {
         const id = attemptId(run, key, known(key).attempts.length);
+        const { cacheKey } = known(key);
         around.own(id, undefined);
+        if (cacheKey !== undefined) cache.free(run.project, cacheKey, id);
         capacity.give(id);
       }
     },

@@ -1,0 +1,113 @@
+import type { Step } from '../domain/spec.ts';
+import { isProductive, type Task } from '../domain/task.ts';
+import { itemTask, type RunView } from '../domain/view.ts';
+import { taskId } from '../store/store.ts';
+import type { Surroundings } from './actor.ts';
+import { attemptEnv, attemptId, cacheKeyOf, type Resolved, resolveWork } from './work.ts';
+
+/** What the beginning of attempts needs of the run's actor. */
+export interface StarterDeps {
+  readonly around: Surroundings;
+  readonly view: RunView;
+  stepOf(task: Task): Step;
+  known(key: string): Task;
+  put(task: Task): Task;
+  wake(): void;
+  /** The executor has the attempt, or could not take it. */
+  launched(id: string, task: Task, error?: unknown): Promise<void>;
+}
+
+export interface Starter {
+  /** Begins an attempt, unless there is no room or a result can be reused; true when something changed. */
+  start(key: string, index: number | undefined): Promise<boolean>;
+  /** Starts the process of an attempt that is claimed. Its end is told by the executor, also when it cannot start. */
+  launch(task: Task, id: string, work: Resolved): void;
+}
+
+export function createStarter(deps: StarterDeps): Starter {
+  const { around, view, put } = deps;
+  const { store, executor, capacity, cache, now } = around;
+  /** Tasks that wait for another task's computation of the same result. */
+  const blocked = new Set<string>();
+
+  async function start(key: string, index: number | undefined): Promise<boolean> {
+    const { project } = view.run;
+    const task =
+      index === undefined
+        ? deps.known(key)
+        : itemTask(view, deps.known(key.slice(0, key.lastIndexOf('.'))), index, now());
+    const step = deps.stepOf(task);
+    const id = attemptId(view.run, key, task.attempts.length + 1);
+    // Nothing is awaited before room is taken, so that what is planned next sees it.
+    if (blocked.has(key) || !capacity.take(id, step.resources)) return false;
+    let claimed = false;
+    let cacheKey: string | undefined;
+    try {
+      const resolved = resolveWork(view, step, task);
+      if ('missing' in resolved) {
+        const reason = `${resolved.missing} has no value`;
+        put(await store.changeTask(view.run, task, { do: 'settle', state: 'failed', reason }));
+        return true;
+      }
+      if (await takeOver(task)) return true;
+      if (step.cache) {
+        cacheKey = cacheKeyOf(step, resolved.work);
+        if (!cache.claim(project, cacheKey, id, () => unblock(key))) {
+          blocked.add(key);
+          return false;
+        }
+        const found = view.run.noCache ? undefined : await cache.find(project, cacheKey, step.cache);
+        if (found) {
+          const { outputs, task: cachedFrom } = found;
+          const reason = `the result of ${cachedFrom} is reused`;
+          const command = { do: 'settle', state: 'cached', reason, outputs, cacheKey, cachedFrom } as const;
+          put(await store.changeTask(view.run, task, command));
+          return true;
+        }
+      }
+      const cached = cacheKey === undefined ? {} : { cacheKey };
+      const running = put(
+        await store.changeTask(view.run, task, { do: 'claim', host: around.host, ...cached }),
+      );
+      claimed = true;
+      launch(running, id, resolved.work);
+      return true;
+    } finally {
+      if (!claimed) {
+        if (cacheKey !== undefined) cache.free(project, cacheKey, id);
+        capacity.give(id);
+      }
+    }
+  }
+
+  function unblock(key: string): void {
+    blocked.delete(key);
+    deps.wake();
+  }
+
+  /** A run that repeats another takes over what that one produced. */
+  async function takeOver(task: Task): Promise<boolean> {
+    const { retryOf, project } = view.run;
+    if (retryOf === undefined || task.exit || task.attempts.length > 0) return false;
+    const before = (await store.tasks.get(taskId({ project, run: retryOf, key: task.key })))?.doc;
+    if (!before || !isProductive(before.state)) return false;
+    const cachedFrom = before.cachedFrom ?? `${retryOf}/${task.key}`;
+    const reason = `the result of ${cachedFrom} is taken over`;
+    const { outputs } = before;
+    put(
+      await store.changeTask(view.run, task, { do: 'settle', state: 'cached', reason, outputs, cachedFrom }),
+    );
+    return true;
+  }
+
+  function launch(task: Task, id: string, work: Resolved): void {
+    around.own(id, task.key);
+    const env = [...work.env, ...attemptEnv(view.run, task, task.attempts.length, around.addresses())];
+    void executor.start({ ...work, id, env }).then(
+      () => deps.launched(id, task),
+      (error: unknown) => deps.launched(id, task, error),
+    );
+  }
+
+  return { start, launch };
+}
