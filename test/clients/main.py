@@ -119,8 +119,7 @@ def main(addresses) -> int:
     check("it infers by the Open Inference Protocol", oip.infers_by_reflection, servers["serving"], "foreign")
     check("it is told which input is wrong", oip.refuses_wrong_inputs, servers["serving"], "foreign")
     check("tritonclient reads the model's metadata", oip.triton_reads_metadata, addresses["serving"], "foreign")
-    check("tritonclient infers, typed and raw", oip.triton_infers, addresses["serving"], "foreign")
-    check("tritonclient infers over a stream", oip.triton_streams, addresses["serving"], "foreign")
+    check("tritonclient infers", oip.triton_infers, addresses["serving"], "foreign")
     for context, server in servers.items():
         own = [name for name in OWN[context] if name.startswith("millrace.")] + EVERYWHERE[2:]
         count = check(f"{context} refuses each broken field and names it", sweep, server, own)

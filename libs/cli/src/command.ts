@@ -64,4 +64,3 @@ export interface Group {
 export function command<const S extends OptionSpecs>(spec: Command<S>): Command {
   return spec as unknown as Command;
 }
-

@@ -1,12 +1,9 @@
-import { type ResourceName, type Segments, names } from '@millrace/contracts/names';
+import { names, type ResourceName, type Segments } from '@millrace/contracts/names';
 import type { Millrace } from '@millrace/sdk';
 import type { Globals } from './command.ts';
 
 /** Connects to the suite for the length of `work`. The SDK is loaded when a command needs it, not before. */
-export async function withSuite<T>(
-  globals: Globals,
-  work: (millrace: Millrace) => Promise<T>,
-): Promise<T> {
+export async function withSuite<T>(globals: Globals, work: (millrace: Millrace) => Promise<T>): Promise<T> {
   const { connect, findEndpoints } = await import('@millrace/sdk');
   const millrace = connect({
     endpoints: findEndpoints(globals.env),
@@ -27,7 +24,8 @@ export function nameOf<K extends string>(
   segments: Readonly<Record<string, string>>,
   last: K,
 ): string {
-  if (!given.startsWith('projects/')) return kind.format({ ...segments, [last]: given } as Segments<K | 'project'>);
+  if (!given.startsWith('projects/'))
+    return kind.format({ ...segments, [last]: given } as Segments<K | 'project'>);
   kind.parse(given, 'name');
   return given;
 }

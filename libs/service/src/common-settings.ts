@@ -59,6 +59,11 @@ export const commonSettings = defineSettings({
     default: '8000',
     meaning: 'How long calls under way may take to finish when the service stops, in milliseconds.',
   }),
+  EVENT_RETENTION_DAYS: setting({
+    schema: z.coerce.number().int().min(1).max(36_500),
+    default: '7',
+    meaning: 'How long the record of events is kept, in days; what was not published yet is kept longer.',
+  }),
   AUTH_TOKEN: setting({
     schema: z.string().min(16).optional(),
     meaning: 'The bearer token every caller must bring, and that this service brings to others.',

@@ -1,23 +1,24 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type BlobStore, openBlobs } from '@millrace/blobs';
 import type { Config, SettingRows } from '@millrace/config';
-import { type DocumentStore, openDocuments } from '@millrace/documents';
 import type { CodedError } from '@millrace/errors';
-import { connectBus, refillStream, type Subscription, startRelay } from '@millrace/events';
-import { createServer } from '@millrace/rpc';
+import { connectBus, type Relay, refillStream, type Subscription, startRelay } from '@millrace/events';
+import { createServer, type RpcServer } from '@millrace/rpc';
 import type { Logger } from '@millrace/telemetry';
 import { authenticateBy } from './authenticate.ts';
 import { eventLog, type Range } from './event-log.ts';
+import { healthJob } from './health.ts';
 import { startJobs } from './jobs.ts';
 import { createPeers } from './peers.ts';
-import type { CommonConfig, Deps, ServiceSpec } from './service.ts';
+import { retentionJobs } from './retention.ts';
+import type { CommonConfig, Deps, Parts, ServiceSpec } from './service.ts';
+import { openOwnBlobs, openOwnDocuments } from './storage.ts';
 
 /** A service that runs in this process. */
 export interface RunningService {
   /** `host:port` */
   readonly address: string;
-  /** Leaves, drains, stops handling, closes; in that order. */
+  /** Leaves, drains, stops handling, closes; in that order. Throws what failed first, after all of it was tried. */
   stop(): Promise<void>;
 }
 
@@ -30,114 +31,130 @@ export interface StartOptions<R extends SettingRows> {
   readonly now?: () => number;
 }
 
+/** What runs so far; all of it once the service has started. */
+interface Running {
+  parts?: Parts;
+  relay?: Relay;
+  server?: RpcServer;
+  subscribed?: Promise<readonly Subscription[]>;
+  jobs?: { stop(): Promise<void> };
+  /** What was opened, in that order. */
+  readonly opened: { close(): Promise<void> }[];
+}
+
 /**
  * Starts a service in this process. NATS and the other services need not be there: the relay and the subscriptions
- * begin when NATS can be reached.
+ * begin when NATS can be reached. When a step fails, what was started before is stopped.
  */
 export async function startService<R extends SettingRows>(
   spec: ServiceSpec<R>,
   options: StartOptions<R>,
 ): Promise<RunningService> {
   const { config, log } = options;
-  const folder = join(config.DATA_DIR, spec.name);
-  await mkdir(folder, { recursive: true });
-  const opened: { close(): Promise<void> }[] = [];
-  const keep = <T extends { close(): Promise<void> }>(thing: T): T => {
-    opened.push(thing);
-    return thing;
-  };
-  const closeAll = async () => {
-    for (const thing of opened.splice(0).reverse()) await thing.close();
-  };
-
+  const running: Running = { opened: [] };
   try {
-    const peers = keep(createPeers(config, spec.maxMessageBytes));
-    const bus = keep(await connectBus({ url: config.NATS_URL, name: spec.name, log }));
-    const now = options.now ?? Date.now;
-    const deps: Deps = {
-      documents: async (collections) => keep(await openStore(folder, collections, spec, options)),
-      blobs: async () => keep(await openOwnBlobs(folder, spec.context, config)),
-      bus,
-      log,
-      folder,
-      now,
-      client: peers.client,
-    };
-    const parts = await spec.build(config, deps);
-    const relay = startRelay({ store: parts.store, bus, context: spec.context, log });
-    const republish = (range: Range) =>
-      refillStream({ store: parts.store, bus, context: spec.context, ...range });
-    const server = await createServer({
-      implementations: [...parts.implementations, eventLog(parts.store, republish)],
-      host: config.HOST,
-      port: config.PORT,
-      log,
-      ...(parts.permissions ? { permissions: parts.permissions } : {}),
-      ...(spec.maxMessageBytes ? { maxMessageBytes: spec.maxMessageBytes } : {}),
-      ...(config.AUTH_TOKEN ? { authenticate: authenticateBy(config.AUTH_TOKEN) } : {}),
-    });
-    const subscribed: Promise<readonly Subscription[]> = parts.subscriptions?.() ?? Promise.resolve([]);
-    subscribed.catch((err: unknown) => log.error({ err }, 'the subscriptions could not be started'));
-    const jobs = startJobs(parts.jobs ?? [], log);
-    await parts.started?.(server.address);
-    server.setServing(true);
-    log.info({ address: server.address }, `${spec.name} is ready`);
-
+    const address = await start(spec, options, running);
     let stopping: Promise<void> | undefined;
-    const stop = async () => {
-      server.setServing(false);
-      await parts.draining?.();
-      const drained = await server.drain(config.DRAIN_MS);
-      if (!drained)
-        log.warn({ drainMs: config.DRAIN_MS }, 'some calls did not finish in time and were ended');
-      for (const subscription of await subscribed.catch(() => [])) await subscription.stop();
-      await jobs.stop();
-      await relay.stop();
-      await parts.close?.();
-      await closeAll();
-      log.info({}, `${spec.name} has stopped`);
-    };
     return {
-      address: server.address,
+      address,
       stop: () => {
-        stopping ??= stop();
+        stopping ??= shutDown(running, config, log).then(() => log.info({}, `${spec.name} has stopped`));
         return stopping;
       },
     };
   } catch (error) {
-    await closeAll();
+    await shutDown(running, { DRAIN_MS: 0 }, log).catch((err: unknown) =>
+      log.warn({ err }, 'what had started could not be stopped'),
+    );
     throw error;
   }
 }
 
-function openStore<R extends SettingRows>(
-  folder: string,
-  collections: Parameters<Deps['documents']>[0],
+async function start<R extends SettingRows>(
   spec: ServiceSpec<R>,
   options: StartOptions<R>,
-): Promise<DocumentStore> {
-  const { MONGODB_URL } = options.config;
-  const url = MONGODB_URL ? databaseOf(MONGODB_URL, spec.context) : `sqlite:${join(folder, 'documents.db')}`;
-  return openDocuments({
-    url,
-    collections,
-    ...(options.now ? { now: options.now } : {}),
-    ...(options.onFatal ? { onFatal: options.onFatal } : {}),
+  running: Running,
+): Promise<string> {
+  const { config, log } = options;
+  const { context } = spec;
+  const now = options.now ?? Date.now;
+  const folder = join(config.DATA_DIR, spec.name);
+  await mkdir(folder, { recursive: true });
+  const keep = <T extends { close(): Promise<void> }>(thing: T): T => {
+    running.opened.push(thing);
+    return thing;
+  };
+  const peers = keep(createPeers(config, spec.maxMessageBytes));
+  const bus = keep(await connectBus({ url: config.NATS_URL, name: spec.name, log }));
+  const place = { folder, context, config };
+  const deps: Deps = {
+    documents: async (collections) => keep(await openOwnDocuments(place, collections, options)),
+    blobs: async () => keep(await openOwnBlobs(place)),
+    bus,
+    log,
+    folder,
+    now,
+    client: peers.client,
+  };
+  const parts = await spec.build(config, deps);
+  running.parts = parts;
+  const { store } = parts;
+  const relay = startRelay({ store, bus, context, log });
+  running.relay = relay;
+  const republish = (range: Range) => refillStream({ store, bus, context, ...range });
+  const server = await createServer({
+    implementations: [...parts.implementations, eventLog(store, republish)],
+    host: config.HOST,
+    port: config.PORT,
+    log,
+    ...(parts.permissions ? { permissions: parts.permissions } : {}),
+    ...(spec.maxMessageBytes ? { maxMessageBytes: spec.maxMessageBytes } : {}),
+    ...(config.AUTH_TOKEN ? { authenticate: authenticateBy(config.AUTH_TOKEN) } : {}),
   });
+  running.server = server;
+  running.subscribed = parts.subscriptions?.() ?? Promise.resolve([]);
+  running.subscribed.catch((err: unknown) => log.error({ err }, 'the subscriptions could not be started'));
+  await parts.started?.(server.address);
+  server.setServing(true);
+  const retention = retentionJobs({ store, relay, eventDays: config.EVENT_RETENTION_DAYS, now });
+  running.jobs = startJobs([...(parts.jobs ?? []), ...retention, healthJob(store, server, log)], log);
+  log.info({ address: server.address }, `${spec.name} is ready`);
+  return server.address;
 }
 
-/** Each service has a database of its own: the URL's with the context behind it. */
-function databaseOf(text: string, context: string): string {
-  const url = new URL(text);
-  const base = url.pathname.slice(1) || 'millrace';
-  url.pathname = `/${base}_${context}`;
-  return url.href;
-}
-
-/** Each service has blobs of its own: below the URL's, under the context. What one removes another keeps. */
-function openOwnBlobs(folder: string, context: string, config: CommonConfig): Promise<BlobStore> {
-  const url = config.BLOBS_URL
-    ? `${config.BLOBS_URL.replace(/\/$/, '')}/${context}`
-    : `file:${join(folder, 'blobs')}`;
-  return openBlobs({ url, cacheDir: join(folder, 'blob-cache') });
+/**
+ * Stops what runs: no new calls, then no new work, then nothing is open. A step that fails does not keep the following
+ * ones from being done.
+ */
+async function shutDown(
+  running: Running,
+  { DRAIN_MS }: Pick<CommonConfig, 'DRAIN_MS'>,
+  log: Logger,
+): Promise<void> {
+  const { parts, server, subscribed, jobs, relay, opened } = running;
+  const steps: (() => Promise<unknown> | undefined)[] = [
+    async () => server?.setServing(false),
+    () => parts?.draining?.(),
+    async () => {
+      const drained = await server?.drain(DRAIN_MS);
+      if (drained === false)
+        log.warn({ drainMs: DRAIN_MS }, 'some calls did not finish in time and were ended');
+    },
+    async () => {
+      for (const subscription of (await subscribed?.catch(() => [])) ?? []) await subscription.stop();
+    },
+    () => jobs?.stop(),
+    () => relay?.stop(),
+    () => parts?.close?.(),
+    ...opened.toReversed().map((thing) => () => thing.close()),
+  ];
+  const failures: unknown[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }

@@ -1,4 +1,4 @@
-import { mkdir, realpath } from 'node:fs/promises';
+import { mkdir, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '@millrace/config';
 import type { Deps, Parts } from '@millrace/service';
@@ -20,6 +20,8 @@ export async function build(config: Config<typeof settings>, deps: Deps): Promis
   const store = createStore(await deps.documents(collections), now);
   const blobs = await deps.blobs();
   const workDir = join(deps.folder, 'work');
+  // What a killed process left behind.
+  await rm(workDir, { recursive: true, force: true });
   await mkdir(workDir, { recursive: true });
   const engine = {
     workDir: await realpath(workDir),

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { ColumnType } from '@millrace/contracts/common';
 import { FeatureStoreService, JobState, SourceFormat } from '@millrace/contracts/features';
-import { createClient, grpcTransport } from '@millrace/rpc';
+import { createClient, grpcTransport, type Transport } from '@millrace/rpc';
 import { startNats, type TempDir, type TestNats, tempDir, until } from '@millrace/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { doubles, parent, readings, strings, times } from './harness.ts';
@@ -28,8 +28,11 @@ afterAll(async () => {
   await dir.remove();
 });
 
-/** Starts the service as a process of its own and answers a client of it. */
+let transport: Transport | undefined;
+
+/** Starts the service as a process of its own, after ending the one before, and answers a client of it. */
 async function start() {
+  await kill();
   const env = {
     ...process.env,
     DATA_DIR: join(dir.path, 'data'),
@@ -42,10 +45,12 @@ async function start() {
   running = spawn(process.execPath, [main], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = (await once(createInterface({ input: running.stdout! }), 'line')) as [string];
   const { address } = JSON.parse(line) as { address: string };
-  return createClient(FeatureStoreService, grpcTransport({ address }), { deadlineMs: 60_000 });
+  transport = grpcTransport({ address });
+  return createClient(FeatureStoreService, transport, { deadlineMs: 60_000 });
 }
 
 async function kill() {
+  transport?.close();
   if (!running || running.exitCode !== null || running.signalCode !== null) return;
   const gone = once(running, 'exit');
   running.kill('SIGKILL');
@@ -73,7 +78,7 @@ async function counts(client: Awaited<ReturnType<typeof start>>) {
 describe('killed with SIGKILL', () => {
   it('a materialization goes on after a restart, and each row counts once', async () => {
     const lines = machines.flatMap((m) =>
-      [0, 60, 120].map((s) => `${m},${new Date(base / 1000 + s * 1000).toISOString()},1`),
+      [0, 60, 120].map((s) => `${m},${new Date(base / 1000 + s * 1000).toISOString()},1.5`),
     );
     writeFileSync(join(dir.path, 'roots', 'log.csv'), ['machine,seen,reading', ...lines, ''].join('\n'));
     let client = await start();
@@ -137,7 +142,7 @@ describe('killed with SIGKILL', () => {
         () => false,
       ),
     );
-    await pushes[0];
+    await Promise.race(pushes);
     await kill();
     await Promise.all(pushes);
     client = await start();

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Config } from '@millrace/config';
 import { newId } from '@millrace/documents';
 import type { Deps, Parts } from '@millrace/service';
@@ -57,7 +57,7 @@ export async function build(config: OrchestratorConfig, deps: Deps): Promise<Par
     log,
     now,
     random: Math.random,
-    host: `${hostname()}:${folder}`,
+    host: `${hostname()}:${resolve(folder)}`,
     addresses: () => addressesOf(config, address),
   });
   const startRun = createStartRun(store, engine, now, (err) =>

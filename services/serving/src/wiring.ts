@@ -15,6 +15,7 @@ import { createInferenceLog } from './serve/inference-log.ts';
 import { createRoutes } from './serve/live.ts';
 import { createModelSource } from './serve/model-source.ts';
 import { createReconciler } from './serve/reconciler.ts';
+import { createRepeats } from './serve/repeats.ts';
 import { collections, createServingStore } from './store.ts';
 import { subscribeServing } from './subscriptions.ts';
 
@@ -54,6 +55,7 @@ export async function build(config: Config<typeof settings>, deps: Deps): Promis
     discover: reconciler.discover,
     features: createFeatureReader(deps.client(FeatureStoreService, 'features'), config.FEATURES_TIMEOUT_MS),
     log: inferenceLog,
+    repeats: await createRepeats(documents.events),
     maxRequestBytes: config.MAX_REQUEST_BYTES,
     maxPendingBytes: config.MAX_PENDING_BYTES,
     now,

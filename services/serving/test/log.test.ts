@@ -67,6 +67,39 @@ describe('inference log', () => {
     }
   }, 30_000);
 
+  it('logs a repeated request once, also after a restart, and another one under the same id', async () => {
+    await h.deploy('repeated');
+    await h.ready('repeated', 1);
+    const ask = (id: string, rows: number[][]) =>
+      h.clients.inference.modelInfer(rowsOf('repeated', rows, { id }));
+    const count = async () => (await h.logged('repeated')).flatMap((event) => event.inferenceIds).length;
+    await Promise.all([
+      ask('one', [
+        [0.1, 2],
+        [3, Number.NaN],
+      ]),
+      ask('two', [[-0, 1]]),
+    ]);
+    await ask('one', [
+      [0.1, 2],
+      [3, Number.NaN],
+    ]);
+    expect(await count()).toBe(3);
+    await h.restart();
+    await until(
+      () =>
+        ask('one', [
+          [0.1, 2],
+          [3, Number.NaN],
+        ]).then(() => true),
+      { what: 'it answers' },
+    );
+    await ask('two', [[-0, 1]]);
+    expect(await count()).toBe(3);
+    await ask('two', [[5, 1]]);
+    expect(await count()).toBe(4);
+  }, 30_000);
+
   it('runs shadows behind the answer and logs them apart', async () => {
     await h.deploy('shadowed', { targets: [pinned(1), pinned(2, { shadow: true })] });
     await h.ready('shadowed', 1);

@@ -24,7 +24,9 @@ export function parseMoment(text: string, option: string, nowMs: number): Date {
   if (ago !== undefined) return new Date(nowMs - ago);
   const moment = new Date(text);
   if (!Number.isNaN(moment.getTime()) && /^\d{4}-/.test(text)) return moment;
-  throw usage(`${option} ${JSON.stringify(text)} is neither a time ago such as 10m nor a moment such as 2026-01-31T12:00Z`);
+  throw usage(
+    `${option} ${JSON.stringify(text)} is neither a time ago such as 10m nor a moment such as 2026-01-31T12:00Z`,
+  );
 }
 
 /** A whole number from `min` on. */

@@ -1,6 +1,6 @@
-import type { Globals, OptionSpecs, OptionValues } from '../command.ts';
-import { isProject } from '@millrace/contracts/names';
 import { contexts } from '@millrace/contracts/event-type';
+import { isProject } from '@millrace/contracts/names';
+import type { Globals, OptionSpecs, OptionValues } from '../command.ts';
 import { parseDurationMs } from './duration.ts';
 import { unknown, usage } from './usage.ts';
 
@@ -38,7 +38,9 @@ export type GlobalValues = OptionValues<typeof globalOptions>;
 export function readGlobals(values: GlobalValues, env: Readonly<NodeJS.ProcessEnv>): Globals {
   const project = values.project ?? (env.MILLRACE_PROJECT || 'default');
   if (!isProject(project))
-    throw usage(`--project ${JSON.stringify(project)} is not a project's name: [a-z0-9-], at most 63 characters`);
+    throw usage(
+      `--project ${JSON.stringify(project)} is not a project's name: [a-z0-9-], at most 63 characters`,
+    );
   const dataDir = values['data-dir'] ?? (env.MILLRACE_DATA_DIR || '.millrace');
   const addresses = Object.fromEntries((values.address ?? []).map(readAddress));
   return {
@@ -60,7 +62,8 @@ export function readGlobals(values: GlobalValues, env: Readonly<NodeJS.ProcessEn
 function readAddress(text: string): readonly [string, string] {
   const [context = '', address = ''] = text.split(/=(.*)/s);
   if (!/^\S+:\d{1,5}$/.test(address)) throw usage(`--address ${text} is not CONTEXT=HOST:PORT`);
-  if (!contexts.some((one) => one === context)) throw unknown('context', context, contexts, `--address takes: ${contexts.join(', ')}.`);
+  if (!contexts.some((one) => one === context))
+    throw unknown('context', context, contexts, `--address takes: ${contexts.join(', ')}.`);
   return [`MILLRACE_${context.toUpperCase()}_ADDRESS`, address];
 }
 

@@ -32,10 +32,16 @@ async function dispatch(argv: readonly string[], { env, stdout }: Surroundings):
   };
   const { word, rest } = takeWord(argv);
   if (word === undefined || word === 'help') {
-    const { values } = parseOptions('', { ...globalOptions, version: { type: 'boolean', meaning: '' } }, rest);
+    const { values } = parseOptions(
+      '',
+      { ...globalOptions, version: { type: 'boolean', meaning: '' } },
+      rest,
+    );
     if (values.version) return print((await import('./version.ts')).version());
     const topic = word === 'help' ? takeWord(rest).word : undefined;
-    return topic ? dispatch([topic, '--help'], { env, stdout, stderr: stdout }) : print(programHelp(commands));
+    return topic
+      ? dispatch([topic, '--help'], { env, stdout, stderr: stdout })
+      : print(programHelp(commands));
   }
   const entry = Object.hasOwn(commands, word) ? commands[word] : undefined;
   if (!entry) throw unknown('command', word, Object.keys(commands), 'See millrace --help.');
@@ -59,7 +65,13 @@ function pick(name: string, group: Group, argv: readonly string[]) {
     throw unknown('command', name, [], `It is used as: millrace ${name} ${known.join('|')}`);
   }
   const command = Object.hasOwn(group.commands, word) ? group.commands[word] : undefined;
-  if (!command) throw unknown('command', `${name} ${word}`, known.map((one) => `${name} ${one}`), `Known: ${known.join(', ')}.`);
+  if (!command)
+    throw unknown(
+      'command',
+      `${name} ${word}`,
+      known.map((one) => `${name} ${one}`),
+      `Known: ${known.join(', ')}.`,
+    );
   return { name: `${name} ${word}`, command, rest };
 }
 
@@ -83,7 +95,8 @@ function describe(caught: unknown, { debug, wantsJson }: { debug: boolean; wants
 
 function nextStep(code: string, kind: string): string | undefined {
   if (code === 'INTERNAL') return 'This is a defect; --debug shows where it came from.';
-  if (kind === 'unavailable') return 'Does the suite run? Start it with: millrace up. Look with: millrace doctor.';
+  if (kind === 'unavailable')
+    return 'If the suite does not run, start it with millrace up; millrace doctor looks closer.';
   if (kind === 'deadline_exceeded') return 'Wait longer with --timeout, or look with: millrace doctor.';
   if (kind === 'not_found') return 'The list commands show what there is; --project chooses another project.';
   return undefined;

@@ -39,7 +39,9 @@ export const demo = command({
         const code = await runDemo(suite, globals.project, stopping);
         if (!options.keep || stopping.aborted) return code;
         out.line();
-        out.line(`The suite keeps running. In another terminal, in ${relative(process.cwd(), root) || 'this folder'}:`);
+        out.line(
+          `The suite keeps running. In another terminal, in ${relative(process.cwd(), root) || 'this folder'}:`,
+        );
         out.line(`  export MILLRACE_DATA_DIR=${asked}`);
         for (const look of looks) out.line(`  npx millrace ${look}`);
         out.line('Ctrl-C stops it.');
@@ -50,7 +52,14 @@ export const demo = command({
   },
 });
 
-const looks = ['events list', 'models list', 'runs list', 'pipelines runs', 'deployments list', 'drift --list'];
+const looks = [
+  'events list',
+  'models list',
+  'runs list',
+  'pipelines runs',
+  'deployments list',
+  'drift --list',
+];
 
 /** The mark of a folder that the demonstration may empty. */
 const mark = '.millrace-demo';

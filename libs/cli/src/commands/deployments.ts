@@ -66,7 +66,12 @@ export const deployments: Group = {
 };
 
 function targetOf({ model, selector, weight, shadow }: Deployment['targets'][number]): string {
-  const at = selector.case === 'version' ? `/${selector.value}` : selector.case === 'alias' ? `@${selector.value}` : '';
+  const at =
+    selector.case === 'version'
+      ? `/${selector.value}`
+      : selector.case === 'alias'
+        ? `@${selector.value}`
+        : '';
   return `${lastOf(model)}${at}${shadow ? ' (shadow)' : weight > 0 && weight !== 1 ? ` ×${weight}` : ''}`;
 }
 

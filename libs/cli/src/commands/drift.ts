@@ -65,7 +65,10 @@ const reportColumns = [
   { title: 'rows', value: (one: Report) => String(one.rowCount), align: 'right' as const },
   { title: 'state', value: (one: Report) => enumName(ReportState, one.state) },
   { title: 'drift', value: (one: Report) => (one.drift ? (one.drift.drifted ? 'yes' : 'no') : '') },
-  { title: 'columns', value: (one: Report) => (one.drift ? `${one.drift.driftedColumns} of ${one.drift.columns.length}` : '') },
+  {
+    title: 'columns',
+    value: (one: Report) => (one.drift ? `${one.drift.driftedColumns} of ${one.drift.columns.length}` : ''),
+  },
   { title: 'performance', value: performanceOf, shrink: true },
 ];
 
@@ -79,19 +82,27 @@ function show(report: Report, out: Output): void {
     ['window', `${day(report.windowStart)} … ${day(report.windowEnd)} UTC`],
     ['rows', String(report.rowCount)],
     ['state', `${enumName(ReportState, report.state)}${report.reason ? `: ${report.reason}` : ''}`],
-    ['versions', report.versions.map((one) => `${lastOf(one.modelVersion)} (${one.rowCount} rows)`).join(', ')],
+    [
+      'versions',
+      report.versions.map((one) => `${lastOf(one.modelVersion)} (${one.rowCount} rows)`).join(', '),
+    ],
     ['baseline', lastOf(report.baseline)],
   ]);
   if (found) {
     const share = `${found.driftedColumns} of ${found.columns.length} columns`;
     out.line();
-    out.line(found.drifted ? out.bad(`The data has drifted: ${share}.`) : out.good(`No drift: ${share} drifted.`));
+    out.line(
+      found.drifted ? out.bad(`The data has drifted: ${share}.`) : out.good(`No drift: ${share} drifted.`),
+    );
   }
   const columns = [...(found?.columns ?? []), ...(predictionDrift ? [predictionDrift] : [])];
   if (columns.length > 0) {
     out.line();
     out.table(columns, [
-      { title: 'column', value: (one) => (one === predictionDrift ? `${one.column} (prediction)` : one.column) },
+      {
+        title: 'column',
+        value: (one) => (one === predictionDrift ? `${one.column} (prediction)` : one.column),
+      },
       { title: 'method', value: (one) => enumName(DriftMethod, one.method) },
       { title: 'statistic', value: (one) => number(one.statistic), align: 'right' },
       { title: 'p', value: (one) => (one.pValue === undefined ? '' : number(one.pValue)), align: 'right' },

@@ -5,10 +5,12 @@ import { eventToJson } from '@millrace/events';
 import { parseMoment, parseWhole } from '../cli/duration.ts';
 import { unknown, usage } from '../cli/usage.ts';
 import { command, type Globals, type Group } from '../command.ts';
+import { lastSequence } from '../event-record.ts';
 import { withSuite } from '../session.ts';
 import { eventLine, shortType } from '../show/event-line.ts';
 import { timestampMs } from '../show/format.ts';
 import type { Output } from '../show/output.ts';
+import { clip } from '../show/text.ts';
 
 const typeOption = {
   type: 'string',
@@ -25,7 +27,11 @@ export const events: Group = {
       args: [],
       options: {
         type: typeOption,
-        since: { type: 'string', value: 'TIME', meaning: 'new, all, a time ago (10m) or a moment. Default: new.' },
+        since: {
+          type: 'string',
+          value: 'TIME',
+          meaning: 'new, all, a time ago (10m) or a moment. Default: new.',
+        },
         all: { type: 'boolean', meaning: 'Of all projects.' },
       },
       run: ({ options, globals, out }) => {
@@ -50,7 +56,11 @@ export const events: Group = {
           meaning: `One of ${contexts.join(', ')}; may be repeated. Default: all.`,
         },
         after: { type: 'string', value: 'N', meaning: 'After this sequence number of the one context.' },
-        limit: { type: 'string', value: 'N', meaning: 'Most events of each context. Default: the newest 200.' },
+        limit: {
+          type: 'string',
+          value: 'N',
+          meaning: 'Most events of each context. Default: the newest 200.',
+        },
         all: { type: 'boolean', meaning: 'Of all projects.' },
       },
       run: ({ options, globals, out }) => {
@@ -118,7 +128,7 @@ function follow(globals: Globals, out: Output, options: Following): Promise<numb
       for await (const event of bus.tail({ ...options, signal: stop.signal, onReady })) {
         const json = eventToJson(event);
         if (out.json) out.document(json);
-        else out.line(eventLine({ ...event, data: json.data }));
+        else out.line(clip(eventLine({ ...event, data: json.data }), out.width));
       }
     } finally {
       clearTimeout(timer);
@@ -151,7 +161,8 @@ function list(globals: Globals, out: Output, listing: Listing): Promise<number> 
     else if (found.length === 0) out.line('There are no such events.');
     for (const event of found) {
       const { type, resource } = event;
-      out.line(`${String(event.sequence).padStart(6)}  ${eventLine({ type, resource, timeMs: timeOf(event), data: dataOf(event) })}`);
+      const line = eventLine({ type, resource, timeMs: timeOf(event), data: dataOf(event) });
+      out.line(clip(`${String(event.sequence).padStart(6)}  ${line}`, out.width));
     }
     return 0;
   });
@@ -160,11 +171,14 @@ function list(globals: Globals, out: Output, listing: Listing): Promise<number> 
 type Log = ReturnType<Parameters<Parameters<typeof withSuite>[1]>[0]['eventLog']>;
 
 /** The newest events of a record, or those after a point. Filters apply at the service; the window then widens backwards. */
-async function readLog(log: Log, { limit, types, project, after }: Omit<Listing, 'contexts'>): Promise<RecordedEvent[]> {
+async function readLog(
+  log: Log,
+  { limit, types, project, after }: Omit<Listing, 'contexts'>,
+): Promise<RecordedEvent[]> {
   const read = async (afterSequence: bigint) => {
     const found: RecordedEvent[] = [];
     for (let position = afterSequence; ; ) {
-      const request = { afterSequence: position, types: [...types], project, pageSize: 1000 };
+      const request = { afterSequence: position, types: [...types], project, pageSize: 100 };
       const { events } = await log.listEvents(request);
       found.push(...events);
       if (events.length === 0 || (after !== undefined && found.length >= limit)) return found;
@@ -172,9 +186,9 @@ async function readLog(log: Log, { limit, types, project, after }: Omit<Listing,
     }
   };
   if (after !== undefined) return (await read(BigInt(after))).slice(0, limit);
-  const { lastSequence } = await log.listEvents({ pageSize: 1, afterSequence: 2n ** 53n });
+  const last = BigInt(await lastSequence(log));
   for (let back = BigInt(limit); ; back *= 8n) {
-    const start = lastSequence > back ? lastSequence - back : 0n;
+    const start = last > back ? last - back : 0n;
     const found = await read(start);
     if (found.length >= limit || start === 0n) return found.slice(-limit);
   }

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { type Column, ColumnType } from '@millrace/contracts/common';
+import { type Column, ColumnSchema, ColumnType } from '@millrace/contracts/common';
 import {
   FeatureStatus,
   type FeatureVector,
@@ -36,8 +36,18 @@ export const features: Group = {
       summary: 'Reads online values: of some features, for some keys',
       args: ['VIEW:FEATURE...'],
       options: {
-        key: { type: 'string', short: 'k', multiple: true, value: 'NAME=A,B', meaning: 'A join key and its values, one for each row.' },
-        at: { type: 'string', value: 'TIME', meaning: 'The values as they were at this moment. Default: now.' },
+        key: {
+          type: 'string',
+          short: 'k',
+          multiple: true,
+          value: 'NAME=A,B',
+          meaning: 'A join key and its values, one for each row.',
+        },
+        at: {
+          type: 'string',
+          value: 'TIME',
+          meaning: 'The values as they were at this moment. Default: now.',
+        },
       },
       notes: ['Example: millrace features get origin_delays:mean_3h --key origin=ORD,ATL'],
       run: ({ args, options, globals, out }) =>
@@ -45,18 +55,22 @@ export const features: Group = {
           const view = args[0]!.split(':')[0]!;
           const given = (options.key ?? []).map(readKey);
           if (given.length === 0) throw usage('--key NAME=VALUE,VALUE is missing');
-          const { featureView } = await features.getFeatureView({ name: nameIn.featureView(globals.project, view) });
+          const { featureView } = await features.getFeatureView({
+            name: nameIn.featureView(globals.project, view),
+          });
           const types = new Map<string, ColumnType>();
           for (const name of featureView?.entities ?? []) {
             const { entity } = await features.getEntity({ name });
             for (const key of entity?.joinKeys ?? []) types.set(key.name, key.type);
           }
-          const columns = given.map(({ name, texts }) => keyColumn(name, texts, types.get(name) ?? ColumnType.STRING));
+          const columns = given.map(({ name, texts }) => keyColumn(name, texts, types.get(name)));
           const request = create(GetOnlineFeaturesRequestSchema, {
             parent,
             features: [...args],
             keys: { rowCount: given[0]!.texts.length, columns },
-            ...(options.at === undefined ? {} : { at: timestampFromDate(parseMoment(options.at, '--at', Date.now())) }),
+            ...(options.at === undefined
+              ? {}
+              : { at: timestampFromDate(parseMoment(options.at, '--at', Date.now())) }),
           });
           const answer = await features.getOnlineFeatures(request);
           const { valueAt } = await import('../show/column.ts');
@@ -70,7 +84,10 @@ export const features: Group = {
             out.table(
               Array.from({ length: answer.rowCount }, (_, row) => row),
               [
-                ...given.map(({ name, texts }) => ({ title: name, value: (row: number) => texts[row] ?? '' })),
+                ...given.map(({ name, texts }) => ({
+                  title: name,
+                  value: (row: number) => texts[row] ?? '',
+                })),
                 ...answer.features.map((vector) => ({
                   title: vector.feature,
                   value: (row: number) => shown(vector, row),
@@ -91,15 +108,16 @@ function readKey(text: string): { readonly name: string; readonly texts: readonl
   return { name, texts: list.split(',') };
 }
 
-function keyColumn(name: string, texts: readonly string[], type: ColumnType): Partial<Column> & { name: string } {
-  if (type !== ColumnType.INT64) return { name, type, strings: [...texts] };
+function keyColumn(name: string, texts: readonly string[], type: ColumnType = ColumnType.STRING): Column {
+  if (type !== ColumnType.INT64) return create(ColumnSchema, { name, type, strings: [...texts] });
   const wrong = texts.find((text) => !/^-?\d+$/.test(text));
   if (wrong !== undefined) throw usage(`--key ${name}: ${JSON.stringify(wrong)} is not a whole number`);
-  return { name, type, int64s: texts.map(BigInt) };
+  return create(ColumnSchema, { name, type, int64s: texts.map(BigInt) });
 }
 
 function viewColumns(nowMs: number) {
-  const featuresOf = (view: FeatureView) => [...view.features, ...view.aggregations].map((one) => one.name).join(', ');
+  const featuresOf = (view: FeatureView) =>
+    [...view.features, ...view.aggregations].map((one) => one.name).join(', ');
   return [
     { title: 'view', value: (view: FeatureView) => lastOf(view.name) },
     { title: 'version', value: (view: FeatureView) => String(view.version), align: 'right' as const },

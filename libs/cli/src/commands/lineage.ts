@@ -31,7 +31,8 @@ export const lineage = command({
       const depth = options.depth === undefined ? 0 : parseWhole(options.depth, '--depth', 1);
       const answer = await client.getLineage({ resource, direction, depth });
       out.item(GetLineageResponseSchema, answer, () => {
-        if (answer.edges.length === 0) return out.line(`Nothing is known to lead to ${given} or to come of it.`);
+        if (answer.edges.length === 0)
+          return out.line(`Nothing is known to lead to ${given} or to come of it.`);
         const nowMs = Date.now();
         out.table(answer.edges, [
           { title: 'from', value: (edge: LineageEdge) => short(edge.from), shrink: true },

@@ -1,4 +1,6 @@
+import { names } from '@millrace/contracts/names';
 import {
+  AliasSchema,
   type Gate,
   GateDecisionSchema,
   GateVerdict,
@@ -7,9 +9,7 @@ import {
   type ModelVersion,
   ModelVersionSchema,
   ModelVersionState,
-  AliasSchema,
 } from '@millrace/contracts/registry';
-import { names } from '@millrace/contracts/names';
 import type { Millrace } from '@millrace/sdk';
 import { parseWhole } from '../cli/duration.ts';
 import { command, type Group } from '../command.ts';
@@ -58,7 +58,8 @@ export const models: Group = {
           if (args[1]) {
             const name = `${parent}/versions/${parseWhole(args[1], 'VERSION', 1)}`;
             const { modelVersion } = await millrace.registry.getModelVersion({ name });
-            if (modelVersion) out.item(ModelVersionSchema, modelVersion, () => showVersion(modelVersion, out));
+            if (modelVersion)
+              out.item(ModelVersionSchema, modelVersion, () => showVersion(modelVersion, out));
             return 0;
           }
           const found = await versionsOf(millrace, parent);
@@ -88,7 +89,9 @@ export const models: Group = {
           out.item(GateDecisionSchema, decision, () => {
             out.line(`${passed ? out.good('passed') : out.bad('refused')}: ${decision.reason}`);
             for (const result of decision.results)
-              out.line(`  ${lastOf(result.gate)}: ${enumName(GateVerdict, result.verdict)}, ${result.reason}`);
+              out.line(
+                `  ${lastOf(result.gate)}: ${enumName(GateVerdict, result.verdict)}, ${result.reason}`,
+              );
             if (moved) out.line(`${decision.alias} now points to version ${version}.`);
           });
           return passed ? 0 : 1;
@@ -122,7 +125,9 @@ export const models: Group = {
           const { alias } = answer;
           if (alias)
             out.item(AliasSchema, alias, () =>
-              out.line(`${lastOf(alias.name)} → ${alias.modelVersion ? short(alias.modelVersion) : '(removed)'}`),
+              out.line(
+                `${lastOf(alias.name)} → ${alias.modelVersion ? short(alias.modelVersion) : '(removed)'}`,
+              ),
             );
           return 0;
         }),
@@ -180,7 +185,8 @@ function showVersion(version: ModelVersion, out: Output): void {
   ]);
 }
 
-const aliasesOf = (model: Model) => model.aliases.map(({ alias, version }) => `${alias} → ${version}`).join(', ');
+const aliasesOf = (model: Model) =>
+  model.aliases.map(({ alias, version }) => `${alias} → ${version}`).join(', ');
 const stateOf = (version: ModelVersion) => enumName(ModelVersionState, version.state);
 
 function modelColumns(nowMs: number) {

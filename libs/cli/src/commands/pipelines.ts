@@ -3,16 +3,16 @@ import type { JsonValue } from '@bufbuild/protobuf';
 import { fromJson, toJson } from '@bufbuild/protobuf';
 import { ValueSchema } from '@bufbuild/protobuf/wkt';
 import {
+  LogStream,
   type ParameterSpec,
   ParameterType,
-  PipelineRunSchema,
   type PipelineRun,
+  PipelineRunSchema,
   PipelineRunState,
   PipelineSchema,
   RunOriginKind,
   TaskSchema,
   TaskState,
-  LogStream,
   WatchPipelineRunResponseSchema,
 } from '@millrace/contracts/pipelines';
 import type { Millrace } from '@millrace/sdk';
@@ -43,7 +43,11 @@ export const pipelines: Group = {
             [
               { title: 'pipeline', value: (one) => lastOf(one.name) },
               { title: 'version', value: (one) => String(one.version), align: 'right' },
-              { title: 'steps', value: (one) => one.spec?.steps.map((step) => step.name).join(', ') ?? '', shrink: true },
+              {
+                title: 'steps',
+                value: (one) => one.spec?.steps.map((step) => step.name).join(', ') ?? '',
+                shrink: true,
+              },
               { title: 'changed', value: (one) => ago(one.updateTime, nowMs) },
             ],
             'There are no pipelines yet.',
@@ -63,7 +67,9 @@ export const pipelines: Group = {
         withSuite(globals, async (millrace) => {
           const name = nameIn.pipeline(globals.project, args[0]!);
           const { pipeline } = await millrace.pipelines.getPipeline({ name });
-          const parameters = (options.param ?? []).map((text) => readParameter(text, pipeline?.spec?.parameters ?? []));
+          const parameters = (options.param ?? []).map((text) =>
+            readParameter(text, pipeline?.spec?.parameters ?? []),
+          );
           const { pipelineRun } = await millrace.pipelineRuns.createPipelineRun({
             parent: millrace.parent,
             pipelineRun: { pipeline: name, parameters, noCache: options['no-cache'] ?? false },
@@ -168,13 +174,19 @@ function readJson(text: string): JsonValue {
   }
 }
 
-async function watch({ pipelineRuns }: Millrace, globals: Globals, name: string, out: Output): Promise<number> {
-  let state = PipelineRunState.UNSPECIFIED;
+async function watch(
+  { pipelineRuns }: Millrace,
+  globals: Globals,
+  name: string,
+  out: Output,
+): Promise<number> {
+  let state: PipelineRunState = PipelineRunState.UNSPECIFIED;
   for await (const step of pipelineRuns.watchPipelineRun({ name }, watchOptions(globals))) {
     const { change } = step;
     if (change.case === 'pipelineRun') state = change.value.state;
     if (out.json) out.document(toJson(WatchPipelineRunResponseSchema, step) as object);
-    else if (change.case === 'task' && change.value.state === TaskState.RUNNING) out.progress(`${lastOf(change.value.name)} runs …`);
+    else if (change.case === 'task' && change.value.state === TaskState.RUNNING)
+      out.progress(`${lastOf(change.value.name)} runs …`);
     if (change.case === undefined || out.json) continue;
     const { reason } = change.value;
     const what =
@@ -187,7 +199,11 @@ async function watch({ pipelineRuns }: Millrace, globals: Globals, name: string,
   return state === PipelineRunState.SUCCEEDED ? 0 : 1;
 }
 
-async function showTasks({ pipelineRuns }: Pick<Millrace, 'pipelineRuns'>, name: string, out: Output): Promise<number> {
+async function showTasks(
+  { pipelineRuns }: Pick<Millrace, 'pipelineRuns'>,
+  name: string,
+  out: Output,
+): Promise<number> {
   const { pipelineRun } = await pipelineRuns.getPipelineRun({ name });
   const tasks = await gather(10_000, async (pageSize, pageToken) => {
     const page = await pipelineRuns.listTasks({ parent: name, pageSize, pageToken });
@@ -229,7 +245,11 @@ function runColumns(nowMs: number) {
     { title: 'pipeline', value: (run: PipelineRun) => `${lastOf(run.pipeline)}/${run.version}` },
     { title: 'state', value: stateOf },
     { title: 'from', value: origin, shrink: true },
-    { title: 'took', value: (run: PipelineRun) => between(run.startTime, run.endTime, nowMs), align: 'right' as const },
+    {
+      title: 'took',
+      value: (run: PipelineRun) => between(run.startTime, run.endTime, nowMs),
+      align: 'right' as const,
+    },
     { title: 'created', value: (run: PipelineRun) => ago(run.createTime, nowMs) },
     { title: 'reason', value: (run: PipelineRun) => run.reason, shrink: true },
   ];

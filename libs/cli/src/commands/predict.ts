@@ -23,8 +23,17 @@ export const predict = command({
       value: 'NAME=1,2,3',
       meaning: 'A tensor: its values, row after row. Type and shape come from the model.',
     },
-    file: { type: 'string', short: 'f', value: 'FILE', meaning: 'A request in the JSON form of the protocol; - is standard input.' },
-    version: { type: 'string', value: 'N', meaning: 'A version of the model. Default: the deployment chooses.' },
+    file: {
+      type: 'string',
+      short: 'f',
+      value: 'FILE',
+      meaning: 'A request in the JSON form of the protocol; - is standard input.',
+    },
+    version: {
+      type: 'string',
+      value: 'N',
+      meaning: 'A version of the model. Default: the deployment chooses.',
+    },
     id: { type: 'string', value: 'ID', meaning: 'Names the request, for ground truth later.' },
   },
   notes: [
@@ -80,9 +89,14 @@ export function shapeOf(input: string, shape: readonly number[], count: number):
   const fixed = shape.map((size, i) => (size < 0 && i !== open ? 1 : size));
   const others = fixed.reduce((product, size, i) => (i === open ? product : product * size), 1);
   const filled = open < 0 ? fixed : fixed.with(open, others === 0 ? 0 : count / others);
-  if (filled.every(Number.isInteger) && filled.reduce((product, size) => product * size, 1) === count) return filled;
+  if (filled.every(Number.isInteger) && filled.reduce((product, size) => product * size, 1) === count)
+    return filled;
   const each = others === 1 ? 'one value' : `${others} values`;
-  throw invalidField(input, `has ${count} values`, `shape [${shape.join(', ')}], so ${each}${open < 0 ? '' : ' for each row'}`);
+  throw invalidField(
+    input,
+    `has ${count} values`,
+    `shape [${shape.join(', ')}], so ${each}${open < 0 ? '' : ' for each row'}`,
+  );
 }
 
 /** The inputs of a request in the protocol's JSON form: `{"inputs":[{"name","datatype","shape","data"}]}`. */
@@ -92,23 +106,39 @@ function readRequest(file: string): Tensor[] {
   try {
     body = JSON.parse(text);
   } catch (error) {
-    throw invalidField(file, `is not JSON (${error instanceof Error ? error.message : error})`, 'an inference request');
+    throw invalidField(
+      file,
+      `is not JSON (${error instanceof Error ? error.message : error})`,
+      'an inference request',
+    );
   }
-  if (!Array.isArray(body.inputs)) throw invalidField(`${file}: inputs`, 'is not a list', 'a list of tensors');
+  if (!Array.isArray(body.inputs))
+    throw invalidField(`${file}: inputs`, 'is not a list', 'a list of tensors');
   return body.inputs.map(({ name, datatype, shape, data }, i) => {
     const field = `${file}: inputs[${i}]`;
-    if (typeof name !== 'string') throw invalidField(`${field}.name`, 'is not a text', 'the name of an input');
-    if (typeof datatype !== 'string') throw invalidField(`${field}.datatype`, 'is not a text', 'FP32, INT64, BYTES …');
-    if (!Array.isArray(data)) throw invalidField(`${field}.data`, 'is not a list', 'the values, row after row');
+    if (typeof name !== 'string')
+      throw invalidField(`${field}.name`, 'is not a text', 'the name of an input');
+    if (typeof datatype !== 'string')
+      throw invalidField(`${field}.datatype`, 'is not a text', 'FP32, INT64, BYTES …');
+    if (!Array.isArray(data))
+      throw invalidField(`${field}.data`, 'is not a list', 'the values, row after row');
     const texts = (data as unknown[]).flat(Number.POSITIVE_INFINITY).map(String);
     const sizes = Array.isArray(shape) ? shape.map(Number) : [texts.length];
-    return { name, datatype, shape: sizes.map(BigInt), contents: contentsOf(`${field}.data`, datatype, texts) };
+    return {
+      name,
+      datatype,
+      shape: sizes.map(BigInt),
+      contents: contentsOf(`${field}.data`, datatype, texts),
+    };
   });
 }
 
 function showOutputs(outputs: readonly OutputTensor[], version: string, out: Output): void {
   out.line(`answered by version ${version}`);
-  const rows = Math.max(0, ...outputs.map(({ shape, values }) => (shape.length === 0 ? 1 : (shape[0] ?? values.length))));
+  const rows = Math.max(
+    0,
+    ...outputs.map(({ shape, values }) => (shape.length === 0 ? 1 : (shape[0] ?? values.length))),
+  );
   const cell = ({ values, shape }: OutputTensor, row: number) => {
     const per = shape.length < 2 ? 1 : values.length / Math.max(1, shape[0]!);
     const cells = values.slice(row * per, (row + 1) * per);

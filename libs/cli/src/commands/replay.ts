@@ -25,7 +25,9 @@ export const replay = command({
     const deadlineMs = globals.timeoutGiven ? globals.timeoutMs : 600_000;
     return withSuite(globals, async (millrace) => {
       out.progress(`publishing the events of ${context} …`);
-      const answer = await millrace.eventLog(context).replayEvents({ fromSequence, toSequence }, { deadlineMs });
+      const answer = await millrace
+        .eventLog(context)
+        .replayEvents({ fromSequence, toSequence }, { deadlineMs });
       out.progress();
       out.document(toJson(ReplayEventsResponseSchema, answer) as object);
       out.line(`${answer.published} events published again; ${answer.duplicates} were there already.`);

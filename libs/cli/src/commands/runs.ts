@@ -1,9 +1,4 @@
-import {
-  type Run,
-  RunSchema,
-  RunStatus,
-  type SearchRunsRequest,
-} from '@millrace/contracts/tracking';
+import { type Run, RunSchema, RunStatus } from '@millrace/contracts/tracking';
 import { parseWhole } from '../cli/duration.ts';
 import { command, type Globals, type Group, type OptionValues } from '../command.ts';
 import { gather, nameIn, withSuite } from '../session.ts';
@@ -12,7 +7,11 @@ import type { Output } from '../show/output.ts';
 
 const listOptions = {
   experiment: { type: 'string', value: 'ID', meaning: 'Only runs of this experiment.' },
-  'order-by': { type: 'string', value: 'ORDER', meaning: 'For example "metrics.auc DESC". Default: newest first.' },
+  'order-by': {
+    type: 'string',
+    value: 'ORDER',
+    meaning: 'For example "metrics.auc DESC". Default: newest first.',
+  },
   limit: { type: 'string', value: 'N', meaning: 'Most runs to show. Default: 20.' },
 } as const;
 
@@ -29,9 +28,7 @@ export const runs: Group = {
       summary: 'Lists the runs that fit a filter',
       args: ['FILTER'],
       options: listOptions,
-      notes: [
-        `Example: millrace runs search "metrics.auc > 0.7 AND params.learner = 'boosted trees'"`,
-      ],
+      notes: [`Example: millrace runs search "metrics.auc > 0.7 AND params.learner = 'boosted trees'"`],
       run: ({ args, options, globals, out }) => search(args[0]!, options, globals, out),
     }),
     show: command({
@@ -51,14 +48,14 @@ export const runs: Group = {
 function search(filter: string, options: OptionValues<typeof listOptions>, globals: Globals, out: Output) {
   const limit = options.limit === undefined ? 20 : parseWhole(options.limit, '--limit', 1);
   return withSuite(globals, async ({ tracking, parent }) => {
-    const request: Partial<SearchRunsRequest> = {
+    const request = {
       parent,
       filter,
       orderBy: options['order-by'] ?? '',
       experiments: options.experiment ? [nameIn.experiment(globals.project, options.experiment)] : [],
     };
     const found = await gather(limit, async (pageSize, pageToken) => {
-      const { runs, nextPageToken } = await tracking.searchRuns({ ...request, pageSize, pageToken } as never);
+      const { runs, nextPageToken } = await tracking.searchRuns({ ...request, pageSize, pageToken });
       return { items: runs, nextPageToken };
     });
     const nowMs = Date.now();
@@ -91,10 +88,16 @@ function columnsAt(nowMs: number, keys: readonly string[]) {
         return found ? number(found.value) : '';
       },
     })),
-    { title: 'took', value: (run: Run) => between(run.startTime, run.endTime, nowMs), align: 'right' as const },
+    {
+      title: 'took',
+      value: (run: Run) => between(run.startTime, run.endTime, nowMs),
+      align: 'right' as const,
+    },
     { title: 'started', value: (run: Run) => ago(run.startTime, nowMs) },
   ];
 }
+
+type Pair = { readonly key: string; readonly value: string };
 
 function show(run: Run, out: Output): void {
   const nowMs = Date.now();
@@ -107,16 +110,16 @@ function show(run: Run, out: Output): void {
     ['took', between(run.startTime, run.endTime, nowMs)],
   ]);
   const pair = [
-    { title: 'name', value: (one: { key: string }) => one.key },
-    { title: 'value', value: (one: { value: string }) => one.value, shrink: true },
+    { title: 'name', value: (one: { readonly key: string }) => one.key },
+    { title: 'value', value: (one: { readonly value: string }) => one.value, shrink: true },
   ];
   if (run.params.length > 0) {
     out.line('\nParams');
-    out.table(run.params as { key: string; value: string }[], pair as never);
+    out.table<Pair>(run.params, pair);
   }
   if (run.tags.length > 0) {
     out.line('\nTags');
-    out.table(run.tags as { key: string; value: string }[], pair as never);
+    out.table<Pair>(run.tags, pair);
   }
   if (run.metrics.length > 0) {
     out.line('\nMetrics (newest)');

@@ -1,12 +1,27 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { type InferTensorContents, InferTensorContentsSchema, type ModelInferResponse } from '@millrace/contracts/inference';
+import {
+  type InferTensorContents,
+  InferTensorContentsSchema,
+  type ModelInferResponse,
+} from '@millrace/contracts/inference';
 import { invalidField } from '@millrace/errors';
 
 type Contents = MessageInitShape<typeof InferTensorContentsSchema>;
 
 /** The types of the Open Inference Protocol v2 that have a field in `InferTensorContents`. */
 export const datatypes = [
-  'BOOL', 'INT8', 'INT16', 'INT32', 'INT64', 'UINT8', 'UINT16', 'UINT32', 'UINT64', 'FP32', 'FP64', 'BYTES',
+  'BOOL',
+  'INT8',
+  'INT16',
+  'INT32',
+  'INT64',
+  'UINT8',
+  'UINT16',
+  'UINT32',
+  'UINT64',
+  'FP32',
+  'FP64',
+  'BYTES',
 ] as const;
 
 /** Texts as the contents of a tensor. INVALID_FIELD, naming the input, for a text that its type does not hold. */

@@ -1,6 +1,6 @@
 import { relative } from 'node:path';
-import { command } from '../command.ts';
 import { parseWhole } from '../cli/duration.ts';
+import { command } from '../command.ts';
 import type { Output } from '../show/output.ts';
 import { untilStopped } from '../suite/signals.ts';
 import type { Suite } from '../suite/suite.ts';

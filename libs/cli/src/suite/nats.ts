@@ -27,13 +27,16 @@ export async function prepareNats(options: NatsOptions): Promise<{ start(): Prom
     return { start: async () => elsewhere };
   }
   const server = await findNatsServer({ progress: options.onLine });
-  const start = () =>
-    startNatsServer({ dataDir: join(options.dataDir, 'nats'), port: options.port, server });
+  const start = () => startNatsServer({ dataDir: join(options.dataDir, 'nats'), port: options.port, server });
   return { start: async () => keep(await start(), start, options.onLine) };
 }
 
 /** Starts it again on its port whenever it ends; the services keep reconnecting meanwhile. */
-function keep(first: NatsServer, start: () => Promise<NatsServer>, onLine: (line: string) => void): SuiteNats {
+function keep(
+  first: NatsServer,
+  start: () => Promise<NatsServer>,
+  onLine: (line: string) => void,
+): SuiteNats {
   let server = first;
   let stopping = false;
   const follow = async () => {

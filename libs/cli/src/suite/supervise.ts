@@ -57,7 +57,9 @@ export async function supervise(options: SuperviseOptions): Promise<Supervised> 
       if (stopping.signal.aborted) return;
       if (!wanted) {
         if (Date.now() - startedMs > settledMs) waitMs = firstWaitMs;
-        onLine(`${name} ended (${howOf(ended)}); starting it again in ${waitMs / 1000} s. Its log: ${logPath}`);
+        onLine(
+          `${name} ended (${howOf(ended)}); starting it again in ${waitMs / 1000} s. Its log: ${logPath}`,
+        );
         await sleep(waitMs, undefined, { signal: stopping.signal }).catch(() => {});
         if (stopping.signal.aborted) return;
         waitMs = Math.min(waitMs * 2, longestWaitMs);

@@ -21,7 +21,7 @@ type Service = Handlers<typeof wire.FeatureStoreService>;
 const maxPushRows = 100_000;
 const maxKeys = 10_000;
 /** Rows times features of one read, so that an answer fits its message. */
-const maxValues = 1_000_000;
+const maxValues = 500_000;
 
 const statuses: Readonly<Record<Status, wire.FeatureStatus>> = {
   present: wire.FeatureStatus.PRESENT,

@@ -20,6 +20,7 @@ import { follow } from './watch.ts';
 type Service = Handlers<typeof wire.FeatureStoreService>;
 
 const pieceBytes = 256 * 1024;
+const maxPageValues = 500_000;
 
 /** Training sets. */
 export function trainingSetHandlers({ store, blobs, sources, now }: HandlerParts) {
@@ -165,7 +166,8 @@ export function trainingSetHandlers({ store, blobs, sources, now }: HandlerParts
       });
       const columns = (wanted.length > 0 ? wanted : set.columns).map(({ name, type }) => ({ name, type }));
       const file = await blobs.localPath(set.digest);
-      const pageRows = request.batchRows || 10_000;
+      // Wide rows come in smaller pages, so that each fits its message.
+      const pageRows = Math.min(request.batchRows || 10_000, Math.ceil(maxPageValues / columns.length));
       for await (const page of readPages(sources.engine, file, columns, pageRows, signal)) {
         yield { rows: writeBatch(page) };
       }

@@ -1,8 +1,10 @@
 import type { ColumnData } from '../domain/column.ts';
+import { firstOfEach } from '../domain/inference-ids.ts';
 import type { Monitor } from '../domain/monitor.ts';
 import type { Labelled } from '../domain/performance.ts';
 import type { WindowRows } from '../domain/report.ts';
-import { decodeColumn, joinColumns, type StoredColumn, toNumbers } from './column-codec.ts';
+import type { ChunkDoc } from './collections.ts';
+import { decodeColumn, joinColumns, pickRows, type StoredColumn, toNumbers } from './column-codec.ts';
 import { monitorKey } from './keys.ts';
 import { all, type Store } from './store.ts';
 
@@ -12,11 +14,11 @@ export async function readWindow(store: Store, monitor: string, startMs: number)
   const inputs = new Map<string, ColumnData[]>();
   const outputs = new Map<string, ColumnData[]>();
   let rowCount = 0;
-  for await (const { doc } of all(store.chunks, { where: { monitor, startMs } })) {
-    rowCount += doc.rowCount;
-    versions.set(doc.version, (versions.get(doc.version) ?? 0) + doc.rowCount);
-    gather(inputs, doc.inputs);
-    gather(outputs, doc.outputs);
+  for await (const { doc, rows } of chunksOf(store, monitor, startMs)) {
+    rowCount += rows.length;
+    versions.set(doc.version, (versions.get(doc.version) ?? 0) + rows.length);
+    gather(inputs, doc.inputs, rows);
+    gather(outputs, doc.outputs, rows);
   }
   const join = (columns: Map<string, ColumnData[]>) => [...columns.values()].map(joinColumns);
   return { startMs, rowCount, versions: [...versions].sort(), inputs: join(inputs), outputs: join(outputs) };
@@ -42,13 +44,13 @@ export async function readLabelled(
   }
   const scores: number[] = [];
   const labels: number[] = [];
-  for await (const { doc } of all(store.chunks, { where: { monitor: monitorKey(monitor), startMs } })) {
+  for await (const { doc, rows } of chunksOf(store, monitorKey(monitor), startMs)) {
     const stored = doc.outputs.find((output) => output.name === column);
     const score = stored && decodeColumn(stored);
     if (score?.kind !== 'number') continue;
-    for (const [i, id] of doc.inferenceIds.entries()) {
-      const label = truth.get(id);
-      const value = score.values[i] ?? Number.NaN;
+    for (const row of rows) {
+      const label = truth.get(doc.inferenceIds[row] ?? '');
+      const value = score.values[row] ?? Number.NaN;
       if (label === undefined || Number.isNaN(label) || Number.isNaN(value)) continue;
       scores.push(value);
       labels.push(label);
@@ -57,10 +59,29 @@ export async function readLabelled(
   return { scores: Float64Array.from(scores), labels: Float64Array.from(labels) };
 }
 
-function gather(into: Map<string, ColumnData[]>, columns: readonly StoredColumn[]): void {
+/**
+ * The chunks of a window in the order of their events, each with the rows that count. A caller that lost an answer asks
+ * again under the same id, and both answers may be logged: the first one counts.
+ */
+async function* chunksOf(
+  store: Store,
+  monitor: string,
+  startMs: number,
+): AsyncGenerator<{ readonly doc: ChunkDoc; readonly rows: readonly number[] }> {
+  const seen = new Set<string>();
+  for await (const { doc } of all(store.chunks, { where: { monitor, startMs } }))
+    yield { doc, rows: firstOfEach(doc.inferenceIds, seen) };
+}
+
+function gather(
+  into: Map<string, ColumnData[]>,
+  columns: readonly StoredColumn[],
+  rows: readonly number[],
+): void {
   for (const stored of columns) {
+    const part = pickRows(decodeColumn(stored), rows);
     const parts = into.get(stored.name);
-    if (parts) parts.push(decodeColumn(stored));
-    else into.set(stored.name, [decodeColumn(stored)]);
+    if (parts) parts.push(part);
+    else into.set(stored.name, [part]);
   }
 }

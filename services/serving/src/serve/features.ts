@@ -1,10 +1,10 @@
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { type Column, ColumnType } from '@millrace/contracts/common';
+import { ColumnType } from '@millrace/contracts/common';
 import type { FeatureStoreService } from '@millrace/contracts/features';
 import { CodedError, from } from '@millrace/errors';
 import type { Client } from '@millrace/rpc';
-import type { ColumnValue } from '../domain/columns.ts';
 import type { FeatureQuery, FeatureValues, LookupSpec, NamedColumn } from '../domain/lookup.ts';
+import { columnValues } from './column-values.ts';
 
 /** Looks features up; see `lookup.ts`. */
 export type FeatureReader = (
@@ -47,7 +47,7 @@ export function createFeatureReader(
         },
         { deadlineMs: Math.max(1, Math.min(timeoutMs, deadlineMs - Date.now())), signal },
       );
-      return new Map(answer.features.map(({ feature, values }) => [feature, valuesOf(values)]));
+      return new Map(answer.features.map(({ feature, values }) => [feature, columnValues(values)]));
     } catch (error) {
       const coded = from(error);
       const unreachable = coded.kind === 'unavailable' || coded.kind === 'deadline_exceeded';
@@ -68,23 +68,6 @@ interface KeyColumn {
 function keyColumn({ name, values }: NamedColumn): KeyColumn {
   if (typeof values[0] === 'string') return { name, type: ColumnType.STRING, strings: values.map(String) };
   return { name, type: ColumnType.INT64, int64s: values.map((value) => BigInt(value as number | bigint)) };
-}
-
-/** The values of a column; null where its row has none. */
-function valuesOf(column: Column | undefined): ColumnValue[] {
-  if (!column) return [];
-  const { bools, int64s, doubles, strings, validity } = column;
-  const all: readonly ColumnValue[] =
-    column.type === ColumnType.BOOL
-      ? bools
-      : column.type === ColumnType.DOUBLE
-        ? doubles
-        : column.type === ColumnType.STRING
-          ? strings
-          : int64s;
-  const valid = (row: number) =>
-    validity.length === 0 || (((validity[row >> 3] ?? 0) >> (row & 7)) & 1) === 1;
-  return all.map((value, row) => (valid(row) ? value : null));
 }
 
 function lookupFailed(cause: CodedError): CodedError {

@@ -24,6 +24,7 @@ import {
   type Routes,
   shadowsOf,
 } from './live.ts';
+import type { Repeats } from './repeats.ts';
 
 export interface InferOptions {
   readonly routes: Routes;
@@ -31,6 +32,7 @@ export interface InferOptions {
   discover(key: string): Promise<void>;
   readonly features: FeatureReader;
   readonly log: InferenceLog;
+  readonly repeats: Repeats;
   readonly maxRequestBytes: number;
   /** Most bytes of inputs of all requests under way together. */
   readonly maxPendingBytes: number;
@@ -47,6 +49,8 @@ interface InferCall {
 /** One request on its way: what was read from it and who answers it. */
 interface Job {
   readonly id: string;
+  /** Whether the id is the caller's own. */
+  readonly named: boolean;
   readonly deployment: LiveDeployment;
   readonly inputs: ReadonlyMap<string, Tensor>;
   readonly eventTimeMs: number | undefined;
@@ -110,8 +114,10 @@ export function createInfer(options: InferOptions): Infer {
     };
     const rows = record(job, fed, outputs);
     // A shadow holds nobody up: its log is durable soon, not first.
+    if (job.named && options.repeats.has(source, rows)) return;
     if (mode === 'whole' && !target.spec.shadow) await log.commit(source, rows);
     else log.add(source, rows);
+    if (job.named) options.repeats.add(source, rows);
   };
 
   const runShadow = async (job: Job, target: LiveTarget, deadlineMs: number): Promise<void> => {
@@ -143,7 +149,13 @@ export function createInfer(options: InferOptions): Infer {
     let bytes = 0;
     try {
       const inputs = parseInputs(request);
-      const job: Job = { id, deployment, inputs, eventTimeMs: eventTimeOf(request) };
+      const job: Job = {
+        id,
+        named: request.id !== '',
+        deployment,
+        inputs,
+        eventTimeMs: eventTimeOf(request),
+      };
       const size = [...inputs.values()].reduce((sum, tensor) => sum + sizeOf(tensor), 0);
       if (size > options.maxRequestBytes) throw tooLarge(size, options.maxRequestBytes);
       if (pendingBytes > 0 && pendingBytes + size > options.maxPendingBytes) throw tooMuch(pendingBytes);

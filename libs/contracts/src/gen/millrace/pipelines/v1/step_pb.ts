@@ -193,7 +193,8 @@ export type EnvVar = Message<"millrace.pipelines.v1.EnvVar"> & {
   value: string;
 
   /**
-   * The value is replaced by `***` in logs and reasons, and never shown by Get and List.
+   * The value is replaced by `***` in logs, and left empty by Get and List; give it anew when you apply again. It is
+   * stored with the pipeline, so rather let a step fetch what must not be.
    *
    * @generated from field: bool secret = 3;
    */

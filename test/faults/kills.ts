@@ -1,0 +1,104 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TaskState } from '@millrace/contracts/pipelines';
+import type { ServiceName } from '@millrace/testing';
+import type { Game } from './play.ts';
+
+/** One process that is killed with SIGKILL and started again. */
+export interface Kill {
+  readonly victim: ServiceName | 'nats';
+  /** The line of the example after which it happens. */
+  readonly after: RegExp;
+  /** A step of the training that must be running too; `run` counts the pipeline's runs from 1. */
+  readonly step?: { readonly name: string; readonly run: number };
+}
+
+/** What is killed while models are trained: the three services a training talks to, its conductor, and NATS. */
+export const trainingKills: readonly Kill[] = [
+  { victim: 'feature-store', after: /are declared$/, step: { name: 'build', run: 1 } },
+  { victim: 'tracking', after: /are declared$/, step: { name: 'train', run: 1 } },
+  { victim: 'orchestrator', after: /are declared$/, step: { name: 'train', run: 1 } },
+  { victim: 'nats', after: /are declared$/, step: { name: 'train', run: 1 } },
+  { victim: 'registry', after: /are declared$/, step: { name: 'select', run: 1 } },
+  { victim: 'orchestrator', after: /: drift$/, step: { name: 'build', run: 2 } },
+  { victim: 'tracking', after: /: drift$/, step: { name: 'train', run: 2 } },
+  { victim: 'registry', after: /: drift$/, step: { name: 'select', run: 2 } },
+  { victim: 'monitoring', after: /: drift$/, step: { name: 'watch', run: 2 } },
+];
+
+/** What is killed while flights are played, and while an alarm starts a retraining. */
+export const replayKills: readonly Kill[] = [
+  { victim: 'serving', after: /it is served/ },
+  { victim: 'feature-store', after: /2001-06-09 / },
+  { victim: 'monitoring', after: /2001-06-10 / },
+  { victim: 'nats', after: /2001-06-11 / },
+  { victim: 'serving', after: /2001-06-12 / },
+  { victim: 'monitoring', after: /2001-06-12 / },
+  { victim: 'nats', after: /: drift$/ },
+  { victim: 'orchestrator', after: /2001-06-13 / },
+  { victim: 'registry', after: /2001-06-13 / },
+  { victim: 'feature-store', after: /2001-06-14 / },
+  { victim: 'serving', after: /2001-06-14 / },
+];
+
+/** Numbers in [0, 1) that follow from a seed. Source: mulberry32. */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Kills one after the other; answers those that found their moment. */
+export async function killAll(game: Game, kills: readonly Kill[], seed: number): Promise<readonly Kill[]> {
+  const random = seeded(seed);
+  const done: Kill[] = [];
+  for (const kill of kills) {
+    const [waitMs, awayMs] = [random() * 700, random() * 800];
+    try {
+      await game.line(kill.after);
+    } catch {
+      continue;
+    }
+    if (kill.step && !(await stepRuns(game, kill.step))) continue;
+    await sleep(waitMs);
+    if (game.over) break;
+    await strike(game, kill.victim, awayMs);
+    done.push(kill);
+  }
+  return done;
+}
+
+async function strike({ suite }: Game, victim: Kill['victim'], awayMs: number): Promise<void> {
+  if (victim === 'nats') {
+    await suite.nats.kill();
+    await sleep(awayMs);
+    return suite.nats.restart();
+  }
+  await suite.service(victim).kill9();
+  await sleep(awayMs);
+  await suite.service(victim).restart();
+}
+
+/** Waits until a step of the n-th run is running; false when that run ended without. */
+async function stepRuns(game: Game, step: { readonly name: string; readonly run: number }): Promise<boolean> {
+  const { pipelineRuns, parent } = game.millrace;
+  while (!game.over) {
+    try {
+      const { pipelineRuns: runs } = await pipelineRuns.listPipelineRuns({ parent });
+      const run = runs.sort((a, b) => (a.name < b.name ? -1 : 1))[step.run - 1];
+      if (run) {
+        const { tasks } = await pipelineRuns.listTasks({ parent: run.name, pageSize: 100 });
+        const mine = tasks.filter((task) => task.step === step.name);
+        if (mine.some((task) => task.state === TaskState.RUNNING)) return true;
+        if (run.endTime) return false;
+      }
+    } catch {
+      // It is away; soon it is back.
+    }
+    await sleep(50);
+  }
+  return false;
+}
