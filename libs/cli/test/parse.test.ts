@@ -20,8 +20,7 @@ const sample = command({
 async function invoke(...argv: string[]) {
   let stdout = '';
   let stderr = '';
-  const sink = (take: (text: string) => void) =>
-    ({ write: (text: string) => (take(text), true) }) as unknown as NodeJS.WritableStream;
+  const sink = (take: (text: string) => void) => ({ write: take }) as unknown as NodeJS.WritableStream;
   const code = await run(argv, {
     env: { MILLRACE_DATA_DIR: '/nonexistent' },
     stdout: sink((text) => (stdout += text)),

@@ -18,9 +18,7 @@ export async function count(store: DocumentStore, project: string, timeMs = Date
   const resource = `projects/${project}/models/m`;
   await store.collection(counters).upsert(project, (doc) => ({
     doc: { project, count: (doc?.count ?? 0) + 1 },
-    emit: [
-      draft(registryEvents.modelDeleted, { project, resource, timeMs, data: { model: resource } }),
-    ],
+    emit: [draft(registryEvents.modelDeleted, { project, resource, timeMs, data: { model: resource } })],
   }));
 }
 

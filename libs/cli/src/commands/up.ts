@@ -37,7 +37,13 @@ export const up = command({
         });
         out.progress();
         const tookMs = performance.now() - startedMs;
-        if (out.json) out.document({ ready: true, dataDir: suite.dataDir, ...suite.endpoints });
+        if (out.json)
+          out.document({
+            ready: true,
+            dataDir: suite.dataDir,
+            ...suite.endpoints,
+            processes: processesOf(suite),
+          });
         else showSuite(out, suite, tookMs);
         return suite;
       },
@@ -47,6 +53,12 @@ export const up = command({
     });
   },
 });
+
+/** The process of each service, and of NATS where it is ours. */
+function processesOf({ services, nats }: Suite): Record<string, number> {
+  const own = [...services.values()].map(({ name, pid }) => [name, pid]);
+  return Object.fromEntries(nats.pid ? [...own, ['nats-server', nats.pid]] : own);
+}
 
 /** The one screen of a suite that is ready. */
 export function showSuite(out: Output, suite: Suite, tookMs: number): void {

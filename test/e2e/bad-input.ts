@@ -1,0 +1,165 @@
+import type { DescMethod, DescService, Message } from '@bufbuild/protobuf';
+import { EventLogService } from '@millrace/contracts/common';
+import { FeatureStoreService } from '@millrace/contracts/features';
+import { GRPCInferenceService } from '@millrace/contracts/inference';
+import { MonitoringService } from '@millrace/contracts/monitoring';
+import {
+  PipelineRunService,
+  PipelineService,
+  ScheduleService,
+  TriggerService,
+} from '@millrace/contracts/pipelines';
+import { LineageService, RegistryService } from '@millrace/contracts/registry';
+import { DeploymentService } from '@millrace/contracts/serving';
+import { TrackingService } from '@millrace/contracts/tracking';
+import { from } from '@millrace/errors';
+import { createClient, grpcTransport, type Transport } from '@millrace/rpc';
+import type { ServiceName, TestSuite } from '@millrace/testing';
+import fc from 'fast-check';
+import { extremeNumbers, type Filling, fill, hostileTexts } from './hostile.ts';
+
+/** Every RPC service of each process. */
+export const offered: Readonly<Record<ServiceName, readonly DescService[]>> = {
+  tracking: [TrackingService, EventLogService],
+  registry: [RegistryService, LineageService, EventLogService],
+  'feature-store': [FeatureStoreService, EventLogService],
+  orchestrator: [PipelineService, PipelineRunService, ScheduleService, TriggerService, EventLogService],
+  serving: [DeploymentService, GRPCInferenceService, EventLogService],
+  monitoring: [MonitoringService, EventLogService],
+};
+
+/** An answer that no input may lead to. */
+export interface Fault {
+  readonly method: string;
+  readonly what: string;
+  readonly request: string;
+}
+
+/** How long an answer may take; streams that follow something are left after it. */
+const deadlineMs = 10_000;
+const watchMs = 150;
+
+/** Sends bad requests to one method and answers what was wrong with the answers. */
+export async function attack(suite: TestSuite, name: ServiceName, service: DescService, method: DescMethod) {
+  const transport = grpcTransport({ address: suite.service(name).address });
+  const faults: Fault[] = [];
+  try {
+    const one = async (request: Message) => {
+      const what = judge(await answerOf(transport, service, method, request), suite);
+      if (what) faults.push({ method: `${service.typeName}/${method.name}`, what, request: show(request) });
+      return what === undefined;
+    };
+    for (const filling of systematic()) await one(fill(method.input, filling));
+    const streams = method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming';
+    await fc.assert(
+      fc.asyncProperty(fc.infiniteStream(fc.nat(2 ** 30)), async (numbers) => {
+        await one(fill(method.input, mixed(numbers)));
+      }),
+      { seed: 20_010_609, numRuns: streams ? 8 : 25, endOnFailure: true },
+    );
+  } finally {
+    transport.close();
+  }
+  return faults;
+}
+
+const plain: Omit<Filling, 'budget'> = {
+  pick: () => 0,
+  text: () => undefined,
+  number: () => undefined,
+  items: () => 1,
+  set: () => true,
+  depth: 4,
+};
+
+/** The empty request, and requests in which everything is wrong in the same way. */
+function* systematic(): Generator<Filling> {
+  for (const filling of wrongAlike()) yield { ...filling, budget: { left: 8000 } };
+}
+
+function* wrongAlike(): Generator<Omit<Filling, 'budget'>> {
+  yield { ...plain, set: () => false };
+  yield plain;
+  yield { ...plain, items: () => 0 };
+  for (const text of hostileTexts) yield { ...plain, text: () => text };
+  for (const number of extremeNumbers) yield { ...plain, number: () => number };
+  // Deep, and long: a list of lists, thousands of items.
+  yield { ...plain, depth: 60, pick: (below) => Math.max(0, below - 1) };
+  yield { ...plain, depth: 1, items: () => 5000 };
+}
+
+/** Right and wrong side by side, so that some requests pass the rules of the fields and reach the handler. */
+function mixed(numbers: Iterator<number>): Filling {
+  const next = (below: number) => (below <= 0 ? 0 : ((numbers.next().value as number) ?? 0) % below);
+  const wrong = next(3) === 0 ? 4 : 25;
+  return {
+    pick: next,
+    text: () => (next(wrong) === 0 ? hostileTexts[next(hostileTexts.length)] : undefined),
+    number: () => (next(wrong) === 0 ? extremeNumbers[next(extremeNumbers.length)] : undefined),
+    items: () => next(4),
+    set: () => next(8) !== 0,
+    depth: 5,
+    budget: { left: 400 },
+  };
+}
+
+interface Answer {
+  readonly kind: string;
+  readonly text: string;
+  readonly ms: number;
+}
+
+async function answerOf(
+  transport: Transport,
+  service: DescService,
+  method: DescMethod,
+  request: Message,
+): Promise<Answer> {
+  const client = createClient(service, transport, { deadlineMs }) as unknown as Readonly<Record<string, Rpc>>;
+  const call = client[method.localName];
+  const begun = performance.now();
+  const done = (kind: string, text: string) => ({ kind, text, ms: performance.now() - begun });
+  const both = async function* () {
+    yield request;
+    yield request;
+  };
+  try {
+    const sends = method.methodKind === 'client_streaming' || method.methodKind === 'bidi_streaming';
+    const receives = method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming';
+    const signal = receives ? AbortSignal.timeout(watchMs) : undefined;
+    const answer = call?.(sends ? both() : request, signal ? { signal } : {});
+    if (!receives) await answer;
+    else {
+      let left = 3;
+      for await (const _ of answer as AsyncIterable<unknown>) if (--left === 0) break;
+    }
+    return done('ok', '');
+  } catch (error) {
+    const coded = from(error);
+    const told = [coded.message, coded.code, ...coded.violations.map((v) => `${v.field} ${v.description}`)];
+    return done(coded.kind, [...told, JSON.stringify(coded.details)].join('\n'));
+  }
+}
+
+type Rpc = (request: unknown, options: object) => Promise<unknown> | AsyncIterable<unknown>;
+
+/** Kinds that say that the service, not the caller, did something wrong. */
+const never = ['internal', 'unknown', 'data_loss', 'unavailable', 'deadline_exceeded', 'unimplemented'];
+const inner = /node_modules|\bat .+:\d+:\d+|\.ts:\d+|SQLITE_|\/src\/|TypeError|RangeError|undefined is not/;
+
+function judge({ kind, text, ms }: Answer, suite: TestSuite): string | undefined {
+  if (never.includes(kind)) return `${kind}: ${text}`;
+  if (ms > deadlineMs / 2) return `took ${Math.round(ms)} ms`;
+  if (inner.test(text) || text.includes(suite.dataDir) || text.includes(process.cwd()))
+    return `tells of its insides: ${text}`;
+  return undefined;
+}
+
+function show(request: Message): string {
+  const text = JSON.stringify(request, (key, value: unknown) => {
+    if (key === '$typeName') return undefined;
+    if (typeof value === 'bigint') return `${value}n`;
+    return typeof value === 'string' && value.length > 60 ? `${value.slice(0, 60)}…` : value;
+  });
+  return text.length > 600 ? `${text.slice(0, 600)}…` : text;
+}
