@@ -1,18 +1,13 @@
 /**
- * `npm run test:clients`: clients that were not written here against the running suite. They are Python programs with
- * packages from PyPI, in an environment of their own under `~/.cache/millrace`, made when it is first needed.
+ * `npm run test:clients`: clients that were not written here against the running suite, on embedded storage and, where
+ * the servers can be had, on MongoDB and an object store as on a cluster.
  */
-import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { type ServiceName, startSuite } from '@millrace/testing';
+import { findMinio } from '../servers/minio.ts';
+import { findMongo } from '../servers/mongodb.ts';
+import { findPython, runProgram } from './python.ts';
 
-const here = import.meta.dirname;
-const installMs = 240_000;
-const testMs = 180_000;
+const testMs = 120_000;
 
 const contexts: Readonly<Record<string, ServiceName>> = {
   tracking: 'tracking',
@@ -23,78 +18,57 @@ const contexts: Readonly<Record<string, ServiceName>> = {
   monitoring: 'monitoring',
 };
 
-const python = await findPython();
-if ('reason' in python) {
-  console.log(`skipped: ${python.reason}`);
-  console.log('0 passed, 0 failed');
-} else {
-  const suite = await startSuite({ env: { LOG_LEVEL: 'warn' } });
-  try {
-    const addresses = Object.entries(contexts).map(([context, name]) => [
-      context,
-      suite.service(name).address,
-    ]);
-    const args = ['-B', join(here, 'main.py'), JSON.stringify(Object.fromEntries(addresses))];
-    process.exitCode = await run(python.path, args, { ms: testMs, show: true });
-    if (process.exitCode !== 0) showErrors(Object.values(contexts).map((name) => suite.service(name).logs));
-  } finally {
-    await suite.stop();
-  }
-}
+let [passed, failed] = [0, 0];
 
-/** A Python that has the packages of requirements.txt, or the reason why there is none. */
-async function findPython(): Promise<{ path: string } | { reason: string }> {
-  if ((await run('python3', ['--version'], { ms: 20_000 })) !== 0)
-    return { reason: 'python3 is not installed' };
-  const requirements = join(here, 'requirements.txt');
-  const digest = createHash('sha256')
-    .update(await readFile(requirements))
-    .digest('hex')
-    .slice(0, 12);
-  const folder = join(homedir(), '.cache', 'millrace', `clients-${digest}`);
-  const path = join(folder, 'bin', 'python');
-  const complete = join(folder, 'complete');
-  if (existsSync(complete)) return { path };
-  await rm(folder, { recursive: true, force: true });
-  await mkdir(folder, { recursive: true });
-  if ((await run('python3', ['-m', 'venv', folder], { ms: installMs })) !== 0) {
-    return { reason: 'python3 cannot make an environment (on Debian: apt install python3-venv)' };
-  }
-  const pip = [
-    '-m',
-    'pip',
-    'install',
-    '--quiet',
-    '--disable-pip-version-check',
-    '--only-binary=:all:',
-    '-r',
-    requirements,
-  ];
-  if ((await run(path, pip, { ms: installMs, show: true })) !== 0) {
-    return { reason: 'the packages of test/clients/requirements.txt could not be installed from PyPI' };
-  }
-  await writeFile(complete, '');
-  return { path };
-}
-
-function run(command: string, args: readonly string[], { ms, show = false }: { ms: number; show?: boolean }) {
-  return new Promise<number>((resolve) => {
-    const child = spawn(command, args, {
-      stdio: ['ignore', show ? 'inherit' : 'ignore', show ? 'inherit' : 'ignore'],
-    });
-    const timer = setTimeout(() => child.kill('SIGKILL'), ms);
-    child.once('error', () => resolve(127));
-    child.once('exit', (code) => {
-      clearTimeout(timer);
-      resolve(code ?? 1);
-    });
+/** Lets the clients loose on a fresh suite. */
+async function play(title: string, python: string, env: Readonly<Record<string, string>>): Promise<void> {
+  console.log(`── ${title}`);
+  await using suite = await startSuite({ env: { LOG_LEVEL: 'warn', ...env } });
+  const addresses = Object.entries(contexts).map(([context, name]) => [context, suite.service(name).address]);
+  const args = ['-B', `${import.meta.dirname}/main.py`, JSON.stringify(Object.fromEntries(addresses))];
+  let counted = false;
+  const code = await runProgram(python, args, testMs, (line) => {
+    const sums = /^(\d+) passed, (\d+) failed$/.exec(line);
+    if (!sums) return console.log(line);
+    counted = true;
+    passed += Number(sums[1]);
+    failed += Number(sums[2]);
   });
+  if (!counted) {
+    console.log(`✗ the clients ended with ${code} before they were through, or took more than ${testMs} ms`);
+    failed += 1;
+  }
+  if (code !== 0) showErrors(Object.values(contexts).map((name) => suite.service(name).logs));
 }
 
 /** What the services said went wrong, to tell the cause of a failed check. */
 function showErrors(logs: readonly (readonly string[])[]): void {
-  const errors = logs
-    .flat()
-    .filter((line) => line.includes('"level":"error"') || line.includes('"level":50'));
+  const errors = logs.flat().filter((line) => /"level":("error"|50)/.test(line));
   if (errors.length > 0) console.log(`── the services' errors\n${errors.slice(-20).join('\n')}`);
 }
+
+async function playAsOnCluster(python: string): Promise<void> {
+  const [mongo, minio] = [findMongo(), findMinio()];
+  if ('reason' in mongo || 'reason' in minio) {
+    const reasons = [mongo, minio].flatMap((found) => ('reason' in found ? [found.reason] : []));
+    console.log(`skipped: MongoDB and object store: ${reasons.join('; ')}`);
+    return;
+  }
+  const name = `millrace-clients-${process.pid}`;
+  const [documents, blobs] = await Promise.all([mongo.start(), minio.start()]);
+  try {
+    const env = { MONGODB_URL: documents.databaseUrl(name), BLOBS_URL: blobs.blobsUrl(name) };
+    await play(`documents in ${mongo.kind}, blobs in ${minio.kind}`, python, env);
+  } finally {
+    await Promise.all([documents.stop(), blobs.stop()]);
+  }
+}
+
+const python = await findPython((line) => console.log(line));
+if ('reason' in python) console.log(`skipped: ${python.reason}`);
+else {
+  await play('embedded storage', python.path, {});
+  await playAsOnCluster(python.path);
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed > 0 ? 1 : 0;

@@ -145,7 +145,8 @@ type Rpc = (request: unknown, options: object) => Promise<unknown> | AsyncIterab
 
 /** Kinds that say that the service, not the caller, did something wrong. */
 const never = ['internal', 'unknown', 'data_loss', 'unavailable', 'deadline_exceeded', 'unimplemented'];
-const inner = /node_modules|\bat .+:\d+:\d+|\.ts:\d+|SQLITE_|\/src\/|TypeError|RangeError|undefined is not/;
+const inner =
+  /node_modules|\n\s+at \S.*:\d+:\d+\)?|\.ts:\d+|SQLITE_|\/src\/|TypeError|RangeError|undefined is not/;
 
 function judge({ kind, text, ms }: Answer, suite: TestSuite): string | undefined {
   if (never.includes(kind)) return `${kind}: ${text}`;

@@ -88,22 +88,21 @@ export function fill(desc: DescMessage, filling: Filling): Message {
       }
       case 'list':
         for (let i = filling.items(field); i > 0 && filling.budget.left-- > 0; i--) {
-          if (field.listKind === 'scalar') target.addListItem(field, scalarOf(field, field.scalar, filling));
-          else if (field.listKind === 'enum') target.addListItem(field, enumOf(field, filling));
+          if (field.listKind === 'scalar') target.get(field).add(scalarOf(field, field.scalar, filling));
+          else if (field.listKind === 'enum') target.get(field).add(enumOf(field, filling));
           else {
             const inner = child(field.message, filling);
-            if (inner) target.addListItem(field, reflect(field.message, inner));
+            if (inner) target.get(field).add(reflect(field.message, inner));
           }
         }
         break;
       case 'map':
         for (let i = Math.min(filling.items(field), 3); i > 0; i--) {
           const key = field.mapKey === ScalarType.STRING ? (filling.text(field) ?? `k${i}`) : i;
-          if (field.mapKind === 'scalar')
-            target.setMapEntry(field, key, scalarOf(field, field.scalar, filling));
+          if (field.mapKind === 'scalar') target.get(field).set(key, scalarOf(field, field.scalar, filling));
           else if (field.mapKind === 'message') {
             const inner = child(field.message, filling);
-            if (inner) target.setMapEntry(field, key, reflect(field.message, inner));
+            if (inner) target.get(field).set(key, reflect(field.message, inner));
           }
         }
     }

@@ -1,35 +1,60 @@
-import type { Context } from '@millrace/contracts';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Context, contexts } from '@millrace/contracts';
 import { connect, type Millrace } from '@millrace/sdk';
-import { startSuite, type TestSuite, tempDir } from '@millrace/testing';
+import { type ServiceName, services, startSuite, type TestSuite, tempDir } from '@millrace/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { attack, type Fault, offered } from './bad-input.ts';
+import { swapsUnderLoad } from './hot-swap.ts';
+import { servesTheCommon, stopsUnderLoad } from './life.ts';
+import { closesTheLoop, readings } from './loop.ts';
 
-/** One suite of real processes for all of this; the files beside this one hold what is done to it. */
+/** One suite of real processes; the files beside this one say what is done to it. */
 let suite: TestSuite;
+let millrace: Millrace;
 const folder = tempDir('millrace-e2e-');
+const all = Object.keys(services) as ServiceName[];
 
 beforeAll(async () => {
   suite = await startSuite({ env: { SOURCE_ROOTS: folder.path, LOG_LEVEL: 'warn' } });
+  const address = (context: Context) => [context, suite.env[`${context.toUpperCase()}_ADDRESS`]];
+  millrace = connect({ endpoints: { services: Object.fromEntries(contexts.map(address)) } });
 });
 
 afterAll(async () => {
+  millrace?.close();
   await suite?.stop();
   await folder.remove();
 });
 
+it('swaps models under load without a failed request', () => swapsUnderLoad(millrace));
+
+it('goes round: features, serving, drift, alarm, trigger, pipeline', async () => {
+  const file = join(folder.path, 'readings.jsonl');
+  writeFileSync(file, readings);
+  await closesTheLoop(millrace, file);
+}, 60_000);
+
 describe('bad input', () => {
-  for (const [name, services] of Object.entries(offered)) {
+  for (const name of all)
     it(`${name} answers each RPC with what was wrong, and goes on`, async () => {
-      const pid = suite.service(name as keyof typeof offered).pid;
+      const { pid } = suite.service(name);
       const faults: Fault[] = [];
-      const methods = services.flatMap((service) => service.methods.map((method) => ({ service, method })));
+      const methods = offered[name].flatMap((service) =>
+        service.methods.map((method) => ({ service, method })),
+      );
       const worker = async () => {
         for (let next = methods.pop(); next; next = methods.pop())
-          faults.push(...(await attack(suite, name as keyof typeof offered, next.service, next.method)));
+          faults.push(...(await attack(suite, name, next.service, next.method)));
       };
       await Promise.all([worker(), worker(), worker(), worker()]);
-      expect(faults.slice(0, 20), `${faults.length} faults`).toEqual([]);
-      expect(suite.service(name as keyof typeof offered).pid).toBe(pid);
+      expect(faults.slice(0, 10), `${faults.length} faults`).toEqual([]);
+      expect(suite.service(name).pid).toBe(pid);
+      process.kill(pid, 0);
     }, 60_000);
-  }
+});
+
+describe('each service', () => {
+  it.each(all)('%s serves health, reflection and its events', (name) => servesTheCommon(suite, name));
+  it.each(all)('%s stops under load', (name) => stopsUnderLoad(suite, name));
 });

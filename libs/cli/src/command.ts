@@ -1,7 +1,7 @@
 import type { Output } from './show/output.ts';
 
 /** An option of a command. */
-export interface OptionSpec {
+interface OptionSpec {
   readonly type: 'string' | 'boolean';
   readonly short?: string;
   /** May be given several times. */
@@ -23,7 +23,7 @@ type ValueOf<O extends OptionSpec> = O['type'] extends 'boolean'
 export type OptionValues<S extends OptionSpecs> = { readonly [K in keyof S]?: ValueOf<S[K]> };
 
 /** What a command gets. */
-export interface Invocation<S extends OptionSpecs = OptionSpecs> {
+interface Invocation<S extends OptionSpecs = OptionSpecs> {
   readonly args: readonly string[];
   readonly options: OptionValues<S>;
   readonly globals: Globals;

@@ -18,7 +18,7 @@ export async function withSuite<T>(globals: Globals, work: (millrace: Millrace) 
 }
 
 /** A resource's full name from what a person gave: the full name, or its last part in the chosen project. */
-export function nameOf<K extends string>(
+function nameOf<K extends string>(
   kind: ResourceName<K | 'project'>,
   given: string,
   segments: Readonly<Record<string, string>>,

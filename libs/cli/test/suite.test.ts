@@ -79,6 +79,78 @@ function isAlive(pid: number): boolean {
   }
 }
 
+const order = [
+  'Entity',
+  'FeatureView',
+  'Model',
+  'Gate',
+  'Pipeline',
+  'Schedule',
+  'Trigger',
+  'Deployment',
+  'Monitor',
+];
+
+/** One of each kind that needs no file, what depends on others first. */
+const resources = `kind: Deployment
+metadata: { name: flight-delay }
+spec: { targets: [{ model: flight delay, alias: champion, weight: 1 }], logging: { mode: whole } }
+---
+kind: Monitor
+metadata: { name: delays }
+spec:
+  deployment: flight-delay
+  window: { length: 7d, offset: 4d }
+  alert_rules: [{ id: drift, metric: drift.share, comparison: greater_or_equal, threshold: 0.5 }]
+---
+kind: Trigger
+metadata: { name: on-drift }
+spec: { pipeline: retrain, event_type: millrace.monitoring.alert.raised.v1, cool_down: 1h }
+---
+kind: Schedule
+metadata: { name: nightly }
+spec: { pipeline: retrain, cron: "0 3 * * *", paused: true, parameters: { week: "8" } }
+---
+kind: Pipeline
+metadata: { name: retrain }
+spec:
+  parameters: [{ name: week, type: string, default_value: "1" }]
+  steps: [{ name: hello, command: { argv: [echo, "week \${params.week}"] }, timeout: 30s }]
+---
+kind: Gate
+metadata: { name: better, model: flight delay }
+spec: { alias: champion, expression: candidate.metrics.auc > champion.metrics.auc, allow_first: true }
+---
+kind: Model
+metadata: { name: flight delay }
+spec: { description: "late?", tags: { team: flights } }
+---
+kind: FeatureView
+metadata: { name: origin_delays }
+spec:
+  entities: [origin]
+  timestamp_column: landed
+  columns: [{ name: origin, type: string }, { name: landed, type: timestamp }, { name: delay, type: double }]
+  aggregations: [{ name: mean_3h, function: mean, column: delay, window: 3h }]
+---
+kind: Entity
+metadata: { name: origin }
+spec: { join_keys: [{ name: origin, type: string }] }
+`;
+
+describe('millrace demo', () => {
+  it('empties no folder but its own', async () => {
+    const dataDir = join(folder.path, 'precious');
+    mkdirSync(dataDir);
+    writeFileSync(join(dataDir, 'thesis.txt'), 'years of work');
+    expect(await millrace(dataDir, 'demo')).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/is not empty/),
+    });
+    expect(existsSync(join(dataDir, 'thesis.txt'))).toBe(true);
+  });
+});
+
 describe('millrace up', () => {
   it('runs all six, refuses a second suite, restarts what dies, applies, and stops without a trace', async () => {
     const dataDir = join(folder.path, 'suite');
@@ -97,13 +169,29 @@ describe('millrace up', () => {
     await until(() => !isAlive(processes.registry!));
     await until(() => serves(services.registry!), { timeoutMs: 15_000 });
 
-    const file = join(folder.path, 'model.yaml');
-    writeFileSync(file, 'kind: Model\nmetadata: { name: flight delay }\nspec: { description: late? }\n');
-    for (const outcome of ['created', 'unchanged'])
-      expect(await millrace(dataDir, 'apply', '-f', file)).toMatchObject({
-        code: 0,
-        stdout: `${outcome.padEnd(12)}  Model        models/flight%20delay\n`,
-      });
+    const file = join(folder.path, 'all.yaml');
+    writeFileSync(file, resources);
+    const wanted = (outcome: string) => order.map((kind) => expect.stringMatching(`^${outcome} +${kind} `));
+    const applied = async (outcome: string, ...options: string[]) => {
+      const done = await millrace(dataDir, 'apply', '-f', file, ...options);
+      expect(done.stderr).toBe('');
+      expect(done.stdout.trimEnd().split('\n')).toEqual(wanted(outcome));
+    };
+    await applied('would create', '--dry-run');
+    await applied('created');
+    await applied('unchanged');
+    await applied('unchanged', '--dry-run');
+    const run = await millrace(dataDir, 'pipelines', 'run', 'retrain', '-p', 'week=7', '--watch');
+    expect(run).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/hello succeeded[\s\S]*run succeeded/),
+    });
+    const wrong = join(folder.path, 'wrong.yaml');
+    writeFileSync(wrong, resources.replace('weight: 1', 'weight: 0'));
+    expect(await millrace(dataDir, 'apply', '-f', wrong)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/wrong\.yaml:\d+ \(document 1\): spec\.targets: /),
+    });
     const list = await millrace(dataDir, 'models', 'list', '--json');
     expect(JSON.parse(list.stdout)).toMatchObject([{ description: 'late?' }]);
     expect((await millrace(dataDir, 'events', 'list', '--type', 'model.created')).stdout).toMatch(

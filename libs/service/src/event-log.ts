@@ -18,15 +18,15 @@ export function eventLog(store: DocumentStore, republish: Republish): Implementa
   return implement(EventLogService, {
     async listEvents(request) {
       const events = await store.events.read({
-        after: Number(request.afterSequence),
+        after: positionOf(request.afterSequence),
         limit: Math.min(request.pageSize || 100, 1000),
         ...filterOf(request),
       });
-      const last = events.at(-1)?.sequence ?? Number(request.afterSequence);
+      const last = events.at(-1)?.sequence ?? positionOf(request.afterSequence);
       return { events: events.map(toMessage), lastSequence: BigInt(last) };
     },
     async *watchEvents(request, context) {
-      const start = request.onlyNew ? {} : { after: Number(request.afterSequence) };
+      const start = request.onlyNew ? {} : { after: positionOf(request.afterSequence) };
       for await (const event of watchEvents(store, {
         signal: context.signal,
         ...start,
@@ -42,6 +42,11 @@ export function eventLog(store: DocumentStore, republish: Republish): Implementa
       return { published: BigInt(published), duplicates: BigInt(present) };
     },
   });
+}
+
+/** Stores count in safe integers; after a greater number there is nothing either. */
+function positionOf(sequence: bigint): number {
+  return Math.min(Number(sequence), Number.MAX_SAFE_INTEGER);
 }
 
 function filterOf(request: { readonly project: string; readonly types: readonly string[] }) {

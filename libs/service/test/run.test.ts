@@ -46,8 +46,8 @@ test('it prints one ready line, and SIGTERM lets the calls under way finish', as
   expect(line).toMatchObject({ ready: true, service: 'registry' });
   const transport = grpcTransport({ address: line.address });
   const client = createClient(LineageService, transport, { deadlineMs: 10_000 });
-  await client.getLineage({ name: 'projects/default/models/m/versions/1' });
-  const slow = client.getLineage({ name: 'projects/default/models/m/versions/800' });
+  await client.getLineage({ resource: 'projects/default/models/m/versions/1' });
+  const slow = client.getLineage({ resource: 'projects/default/models/m/versions/800' });
   await new Promise((done) => setTimeout(done, 200));
   service.process.kill('SIGTERM');
   await slow;
@@ -63,7 +63,7 @@ test('calls that take longer than DRAIN_MS are ended', async () => {
   const { address } = await service.ready();
   const transport = grpcTransport({ address });
   const client = createClient(LineageService, transport, { deadlineMs: 60_000 });
-  const slow = client.getLineage({ name: 'projects/default/models/m/versions/30000' });
+  const slow = client.getLineage({ resource: 'projects/default/models/m/versions/30000' });
   slow.catch(() => {});
   await new Promise((done) => setTimeout(done, 200));
   const begun = performance.now();

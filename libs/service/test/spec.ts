@@ -31,8 +31,8 @@ export function testSpec(more: (store: DocumentStore) => Partial<Parts> = () => 
     build: async (_config, deps) => {
       const store = await deps.documents([counters]);
       const lineage = implement(LineageService, {
-        getLineage: async ({ name }) => {
-          await new Promise((done) => setTimeout(done, Number(name.split('/').at(-1))));
+        getLineage: async ({ resource }) => {
+          await new Promise((done) => setTimeout(done, Number(resource.split('/').at(-1))));
           return {};
         },
       });

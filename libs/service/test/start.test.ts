@@ -26,7 +26,9 @@ test('a service leaves, drains, stops handling and closes, in this order', async
   await using folder = tempDir('millrace-service-');
   const order: string[] = [];
   const spec = testSpec(() => ({
-    subscriptions: async () => [{ stop: async () => void order.push('subscription') }],
+    subscriptions: async () => [
+      { durable: 'd', ready: Promise.resolve(), stop: async () => void order.push('subscription') },
+    ],
     jobs: [{ name: 'job', everyMs: 5, run: async () => void (order.includes('job') || order.push('job')) }],
     started: async (address) => void order.push(address),
     draining: async () => void order.push('draining'),
@@ -35,7 +37,7 @@ test('a service leaves, drains, stops handling and closes, in this order', async
   const service = await startService(spec, { config: configOf(folder.path), log: silentLogger });
   const transport = grpcTransport({ address: service.address });
   const client = createClient(LineageService, transport, { deadlineMs: 5000 });
-  const slow = client.getLineage({ name: lineageName(400) }).then(() => order.push('answer'));
+  const slow = client.getLineage({ resource: lineageName(400) }).then(() => order.push('answer'));
   await until(() => order.includes('job'));
   await new Promise((done) => setTimeout(done, 100));
   await Promise.all([service.stop(), service.stop()]);
@@ -51,16 +53,20 @@ test('when a step of the start fails, what was started before is stopped', async
   const port = await freePort();
   const spec = testSpec((store) => {
     stores++;
-    const { close } = store;
-    Object.assign(store, { close: async () => void closed++ ?? (await close.call(store)) });
-    return { close: async () => void closed++ };
+    const close = store.close.bind(store);
+    const counted = async () => {
+      closed++;
+      await close();
+    };
+    Object.assign(store, { close: counted });
+    return {};
   });
   const options = { config: configOf(folder.path, { PORT: String(port) }), log: silentLogger };
   const first = await startService(spec, options);
   await using other = tempDir('millrace-service-');
   const second = startService(spec, { ...options, config: configOf(other.path, { PORT: String(port) }) });
   await expect(second).rejects.toMatchObject({ kind: 'unavailable' });
-  expect([stores, closed]).toEqual([2, 2]);
+  expect([stores, closed]).toEqual([2, 1]);
   await first.stop();
   // Its port and its folder are free again.
   const third = await startService(spec, options);
@@ -96,16 +102,18 @@ test('an address others can reach needs a token, and every call must bring it', 
     const options = { deadlineMs: 5000, metadata };
     const log = createClient(EventLogService, transport, options);
     return [
-      createClient(LineageService, transport, options).getLineage({ name: lineageName(0) }),
+      createClient(LineageService, transport, options).getLineage({ resource: lineageName(0) }),
       log.listEvents({}),
       log.watchEvents({})[Symbol.asyncIterator]().next(),
     ];
   };
   for (const wrong of [{}, { authorization: token }, { authorization: `Bearer ${token}x` }])
     for (const call of calls(wrong)) await expect(call).rejects.toMatchObject({ kind: 'unauthenticated' });
-  const [lineage, events] = calls({ authorization: `Bearer ${token}` });
+  const [lineage, events, watch] = calls({ authorization: `Bearer ${token}` });
   await lineage;
   await events;
+  // Nothing happens that it could tell of: it ends with the service.
+  watch?.catch(() => {});
   transport.close();
   await service.stop();
 });

@@ -219,6 +219,8 @@ it('a training set is a Parquet file with statistics, and can be asked for again
   expect(statistics).toMatchObject({ count: 2n, nullCount: 1n, min: 1, max: 3, mean: 2 });
   const bins = statistics!.histogram.reduce((sum, bin) => sum + Number(bin.count), 0);
   expect(bins).toBe(2);
+  expect(statistics!.histogram.map((bin) => [bin.lower, bin.upper, bin.count])).toEqual([[1, 3, 2n]]);
+  expect(statistics!.quantiles).toHaveLength(21);
   const pieces: Uint8Array[] = [];
   for await (const { data } of store.client.downloadTrainingSet({ name })) pieces.push(data);
   const file = Buffer.concat(pieces);

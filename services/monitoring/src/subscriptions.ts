@@ -1,6 +1,7 @@
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { monitoringEvents, servingEvents } from '@millrace/contracts';
 import { type Bus, handler, type Log, type Subscription, subscribe } from '@millrace/events';
+import { isPlausible } from './domain/window.ts';
 import { fromBatch } from './store/column-codec.ts';
 import { takeLabels, takeRows } from './store/intake.ts';
 import type { Store } from './store/store.ts';
@@ -20,13 +21,14 @@ export async function startSubscriptions(
     ordered: true,
     log,
     on: [
-      handler(servingEvents.inferenceLogged, async ({ id, data }) => {
+      handler(servingEvents.inferenceLogged, async ({ id, data, timeMs }) => {
         // Answers given in the shadow were seen by nobody.
         if (data.shadow) return;
         await takeRows(store, {
           id,
           deployment: data.deployment,
           modelVersion: data.modelVersion,
+          loggedMs: timeMs,
           inferenceIds: data.inferenceIds,
           timesMs: data.eventTimes.map((micros) => Number(micros) / 1000),
           inputs: fromBatch(data.inputs, 'inputs'),
@@ -44,6 +46,8 @@ export async function startSubscriptions(
       handler(monitoringEvents.groundTruthLogged, async ({ id, data, timeMs }) => {
         const { deployment, inferenceIds } = data;
         const knownMs = data.knownTime ? timestampMs(data.knownTime) : timeMs;
+        // It would end every wait for labels until then; the RPC refuses it.
+        if (!isPlausible(knownMs, timeMs)) return;
         const values = Float64Array.from(inferenceIds, (_, i) => {
           const kind = data.labels[i]?.kind;
           if (kind?.case === 'boolValue') return kind.value ? 1 : 0;

@@ -10,7 +10,7 @@ import type { Millrace } from '@millrace/sdk';
 import type { Metadata } from './manifest.ts';
 
 /** What is needed to write a resource. */
-export interface Writing<M extends Message = Message> {
+interface Writing<M extends Message = Message> {
   readonly millrace: Millrace;
   readonly message: M;
   readonly metadata: Metadata;

@@ -88,13 +88,14 @@ function describe(caught: unknown, { debug, wantsJson }: { debug: boolean; wants
     const { code, kind, violations } = error;
     return JSON.stringify({ error: { code, kind, message, violations } });
   }
-  const step = nextStep(error.code, error.kind);
+  const step = inner === undefined ? nextStep(error.code, error.kind) : nextStep('DEFECT', error.kind);
   const stack = debug && caught instanceof Error ? `\n${stackOf(caught)}` : '';
   return `millrace: ${message}${step ? `\n${step}` : ''}${stack}`;
 }
 
 function nextStep(code: string, kind: string): string | undefined {
-  if (code === 'INTERNAL') return 'This is a defect; --debug shows where it came from.';
+  if (code === 'DEFECT') return 'The option --debug shows where it came from.';
+  if (code === 'INTERNAL') return 'The logs of a suite on this machine are in its data folder, under logs.';
   if (kind === 'unavailable')
     return 'If the suite does not run, start it with millrace up; millrace doctor looks closer.';
   if (kind === 'deadline_exceeded') return 'Wait longer with --timeout, or look with: millrace doctor.';

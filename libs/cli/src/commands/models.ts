@@ -1,3 +1,4 @@
+import { TensorType } from '@millrace/contracts/common';
 import { names } from '@millrace/contracts/names';
 import {
   AliasSchema,
@@ -168,7 +169,7 @@ async function show(millrace: Millrace, model: Model, out: Output): Promise<void
 
 function showVersion(version: ModelVersion, out: Output): void {
   const tensor = ({ name, type, shape }: { name: string; type: number; shape: readonly bigint[] }) =>
-    `${name} ${shape.join('×')} (type ${type})`;
+    `${name} ${enumName(TensorType, type)} [${shape.join(', ')}]`;
   out.fields([
     ['version', version.name],
     ['state', stateOf(version)],

@@ -1,27 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import type { JsonValue } from '@bufbuild/protobuf';
-import { fromJson, toJson } from '@bufbuild/protobuf';
+import { fromJson } from '@bufbuild/protobuf';
 import { ValueSchema } from '@bufbuild/protobuf/wkt';
 import {
   LogStream,
   type ParameterSpec,
   ParameterType,
-  type PipelineRun,
   PipelineRunSchema,
-  PipelineRunState,
   PipelineSchema,
-  RunOriginKind,
-  TaskSchema,
-  TaskState,
-  WatchPipelineRunResponseSchema,
 } from '@millrace/contracts/pipelines';
-import type { Millrace } from '@millrace/sdk';
 import { parseWhole } from '../cli/duration.ts';
 import { usage } from '../cli/usage.ts';
-import { command, type Globals, type Group } from '../command.ts';
+import { command, type Group } from '../command.ts';
 import { gather, nameIn, watchOptions, withSuite } from '../session.ts';
-import { ago, between, enumName, lastOf } from '../show/format.ts';
-import type { Output } from '../show/output.ts';
+import { ago, lastOf } from '../show/format.ts';
+import { runColumns, showTasks, stateOf, watchRun } from './pipeline-run.ts';
 
 export const pipelines: Group = {
   summary: 'pipelines and their runs',
@@ -76,7 +69,7 @@ export const pipelines: Group = {
             requestId: randomUUID(),
           });
           if (!pipelineRun) return 1;
-          if (options.watch) return watch(millrace, globals, pipelineRun.name, out);
+          if (options.watch) return watchRun(millrace, globals, pipelineRun.name, out);
           out.item(PipelineRunSchema, pipelineRun, () => {
             out.line(`started ${lastOf(pipelineRun.name)}`);
             out.line(out.dim(`follow it with: millrace pipelines watch ${lastOf(pipelineRun.name)}`));
@@ -149,13 +142,11 @@ export const pipelines: Group = {
       options: {},
       run: ({ args, globals, out }) =>
         withSuite(globals, (millrace) =>
-          watch(millrace, globals, nameIn.pipelineRun(globals.project, args[0]!), out),
+          watchRun(millrace, globals, nameIn.pipelineRun(globals.project, args[0]!), out),
         ),
     }),
   },
 };
-
-const stateOf = (run: PipelineRun) => enumName(PipelineRunState, run.state);
 
 /** A value by its parameter's type; without a type, JSON when it is JSON, else a text. */
 function readParameter(text: string, specs: readonly ParameterSpec[]) {
@@ -172,85 +163,4 @@ function readJson(text: string): JsonValue {
   } catch {
     return text;
   }
-}
-
-async function watch(
-  { pipelineRuns }: Millrace,
-  globals: Globals,
-  name: string,
-  out: Output,
-): Promise<number> {
-  let state: PipelineRunState = PipelineRunState.UNSPECIFIED;
-  for await (const step of pipelineRuns.watchPipelineRun({ name }, watchOptions(globals))) {
-    const { change } = step;
-    if (change.case === 'pipelineRun') state = change.value.state;
-    if (out.json) out.document(toJson(WatchPipelineRunResponseSchema, step) as object);
-    else if (change.case === 'task' && change.value.state === TaskState.RUNNING)
-      out.progress(`${lastOf(change.value.name)} runs …`);
-    if (change.case === undefined || out.json) continue;
-    const { reason } = change.value;
-    const what =
-      change.case === 'task'
-        ? `${lastOf(change.value.name)} ${enumName(TaskState, change.value.state)}`
-        : out.strong(`run ${stateOf(change.value)}`);
-    if (!(out.live && change.case === 'task' && change.value.state === TaskState.RUNNING))
-      out.line(`${new Date().toISOString().slice(11, 19)}  ${what}${reason ? `: ${reason}` : ''}`);
-  }
-  return state === PipelineRunState.SUCCEEDED ? 0 : 1;
-}
-
-async function showTasks(
-  { pipelineRuns }: Pick<Millrace, 'pipelineRuns'>,
-  name: string,
-  out: Output,
-): Promise<number> {
-  const { pipelineRun } = await pipelineRuns.getPipelineRun({ name });
-  const tasks = await gather(10_000, async (pageSize, pageToken) => {
-    const page = await pipelineRuns.listTasks({ parent: name, pageSize, pageToken });
-    return { items: page.tasks, nextPageToken: page.nextPageToken };
-  });
-  const nowMs = Date.now();
-  if (!pipelineRun) return 1;
-  if (out.json) {
-    out.document({
-      pipelineRun: toJson(PipelineRunSchema, pipelineRun),
-      tasks: tasks.map((task) => toJson(TaskSchema, task)),
-    });
-    return 0;
-  }
-  out.fields([
-    ['run', pipelineRun.name],
-    ['pipeline', `${lastOf(pipelineRun.pipeline)} version ${pipelineRun.version}`],
-    ['state', stateOf(pipelineRun)],
-    ['reason', pipelineRun.reason],
-    ['started', ago(pipelineRun.startTime, nowMs)],
-    ['took', between(pipelineRun.startTime, pipelineRun.endTime, nowMs)],
-  ]);
-  out.line();
-  out.table(tasks, [
-    { title: 'task', value: (task) => lastOf(task.name) },
-    { title: 'state', value: (task) => enumName(TaskState, task.state) },
-    { title: 'attempts', value: (task) => String(task.attempts.length), align: 'right' },
-    { title: 'took', value: (task) => between(task.startTime, task.endTime, nowMs), align: 'right' },
-    { title: 'reason', value: (task) => task.reason, shrink: true },
-  ]);
-  return 0;
-}
-
-function runColumns(nowMs: number) {
-  const origin = ({ origin: from }: PipelineRun) =>
-    from ? `${enumName(RunOriginKind, from.kind)}${from.resource ? ` ${lastOf(from.resource)}` : ''}` : '';
-  return [
-    { title: 'run', value: (run: PipelineRun) => lastOf(run.name) },
-    { title: 'pipeline', value: (run: PipelineRun) => `${lastOf(run.pipeline)}/${run.version}` },
-    { title: 'state', value: stateOf },
-    { title: 'from', value: origin, shrink: true },
-    {
-      title: 'took',
-      value: (run: PipelineRun) => between(run.startTime, run.endTime, nowMs),
-      align: 'right' as const,
-    },
-    { title: 'created', value: (run: PipelineRun) => ago(run.createTime, nowMs) },
-    { title: 'reason', value: (run: PipelineRun) => run.reason, shrink: true },
-  ];
 }

@@ -9,7 +9,7 @@ import { invalidField } from '@millrace/errors';
 type Contents = MessageInitShape<typeof InferTensorContentsSchema>;
 
 /** The types of the Open Inference Protocol v2 that have a field in `InferTensorContents`. */
-export const datatypes = [
+const datatypes = [
   'BOOL',
   'INT8',
   'INT16',

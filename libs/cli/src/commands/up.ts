@@ -49,7 +49,7 @@ export const up = command({
       },
       giveUp: () => starting.abort(),
       // Nothing ends a suite but a signal.
-      work: () => new Promise<number>(() => {}),
+      work: (_, stopping) => new Promise((done) => stopping.addEventListener('abort', () => done(0))),
     });
   },
 });

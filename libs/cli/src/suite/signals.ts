@@ -7,7 +7,7 @@ export interface UntilStopped {
   start(): Promise<Suite>;
   /** Called when a stop is asked for while it starts. */
   giveUp(): void;
-  /** What is done with the suite; its number is the exit code. The signal tells that a stop was asked for. */
+  /** What is done with the suite; its number is the exit code. It ends when the signal tells that a stop was asked for. */
   work(suite: Suite, stopping: AbortSignal): Promise<number>;
 }
 
@@ -29,12 +29,9 @@ export async function untilStopped({ out, start, giveUp, work }: UntilStopped): 
     if (!suite) giveUp();
   };
   for (const signal of signals) process.on(signal, onSignal);
-  const stopped = new Promise<number>((resolve) =>
-    stopping.signal.addEventListener('abort', () => resolve(0)),
-  );
   try {
     suite = await start();
-    return stopping.signal.aborted ? 0 : await Promise.race([work(suite, stopping.signal), stopped]);
+    return stopping.signal.aborted ? 0 : await work(suite, stopping.signal);
   } catch (error) {
     if (stopping.signal.aborted && !suite) return 0;
     throw error;

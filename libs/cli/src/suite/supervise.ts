@@ -88,8 +88,8 @@ export async function supervise(options: SuperviseOptions): Promise<Supervised> 
       const before = child;
       wanted = before !== undefined;
       await before?.stop(graceMs);
-      while (child === before || child === undefined) await sleep(5);
-      await child.ready;
+      while (!stopping.signal.aborted && (child === before || child === undefined)) await sleep(5);
+      await child?.ready;
     },
     stop: async () => {
       stopping.abort();

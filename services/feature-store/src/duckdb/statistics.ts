@@ -3,7 +3,7 @@ import type { Statistics } from '../domain/job.ts';
 import type { Engine } from './engine.ts';
 import { ident, list } from './quote.ts';
 
-const steps = Array.from({ length: 21 }, (_, i) => i / 20);
+/** Every 40th of the values, in order; every second of them is a quantile of the answer. */
 const edges = Array.from({ length: 41 }, (_, i) => i / 40);
 const mostCategories = 50;
 
@@ -18,14 +18,17 @@ export async function statisticsOf(engine: Engine, table: string, column: Column
         ? `CAST(${name} AS DOUBLE)`
         : 'NULL::DOUBLE';
   const finite = `FILTER (isfinite(x))`;
+  // Squares of greater values do not fit a double, and DuckDB refuses to answer then.
+  const summed = 'FILTER (abs(x) < 1e150)';
   const [row = []] = await rows(
     engine,
     `SELECT count(v), count(*) - count(v), approx_count_distinct(v), min(x) ${finite}, max(x) ${finite},
-       avg(x) ${finite}, CASE WHEN count(x) ${finite} > 1 THEN stddev_samp(x) ${finite} END,
-       quantile_cont(x, [${list(steps.map(String))}]) ${finite}, quantile_disc(x, [${list(edges.map(String))}]) ${finite}
+       avg(x) ${summed}, stddev_samp(x) ${summed},
+       quantile_disc(x, [${list(edges.map(String))}]) ${finite}
      FROM (SELECT ${name} AS v, ${x} AS x FROM ${table})`,
   );
-  const [count, nullCount, distinct, min, max, mean, stddev, quantiles, cuts] = row;
+  const [count, nullCount, distinct, min, max, mean, stddev, found] = row;
+  const cuts = numbersOf(found);
   return {
     count: Number(count),
     nullCount: Number(nullCount),
@@ -34,8 +37,8 @@ export async function statisticsOf(engine: Engine, table: string, column: Column
     max: numberOf(max),
     mean: numberOf(mean),
     stddev: numberOf(stddev),
-    quantiles: numbersOf(quantiles),
-    histogram: await histogram(engine, table, x, [...new Set(numbersOf(cuts))]),
+    quantiles: cuts.filter((_, i) => i % 2 === 0),
+    histogram: await histogram(engine, table, x, [...new Set(cuts)]),
     categories:
       column.type === 'string' || column.type === 'bool' ? await categories(engine, table, name) : [],
   };
@@ -45,17 +48,23 @@ export async function statisticsOf(engine: Engine, table: string, column: Column
 async function histogram(engine: Engine, table: string, x: string, cuts: readonly number[]) {
   if (cuts.length === 0) return [];
   const bounds = cuts.length === 1 ? [cuts[0]!, cuts[0]!] : cuts;
-  const below = bounds.slice(1, -1).map((cut) => `count(*) FILTER (x < ${double(cut)})`);
+  // DuckDB's bins hold their upper bound; ours hold their lower one, so each bound moves to the number before it.
+  const last = bounds.at(-1)!;
+  const upper = [...bounds.slice(1, -1).map(numberBefore), last].map(double);
   const [row = []] = await rows(
     engine,
-    `SELECT ${list([...below, 'count(*)'])} FROM (SELECT ${x} AS x FROM ${table}) WHERE isfinite(x)`,
+    `SELECT map_values(histogram(x, [${list(upper)}])) FROM (SELECT ${x} AS x FROM ${table}) WHERE isfinite(x)`,
   );
-  const totals = row.map(Number);
-  return totals.map((total, i) => ({
-    lower: bounds[i]!,
-    upper: bounds[i + 1]!,
-    count: total - (totals[i - 1] ?? 0),
-  }));
+  const counts = numbersOf(row[0]);
+  return bounds.slice(1).map((bound, i) => ({ lower: bounds[i]!, upper: bound, count: counts[i] ?? 0 }));
+}
+
+/** The greatest double below a number. */
+function numberBefore(value: number): number {
+  if (value === 0) return -Number.MIN_VALUE;
+  const bits = new BigInt64Array(Float64Array.of(value).buffer);
+  bits[0] = bits[0]! + (value > 0 ? -1n : 1n);
+  return new Float64Array(bits.buffer)[0]!;
 }
 
 async function categories(engine: Engine, table: string, name: string) {
@@ -72,7 +81,8 @@ async function rows(engine: Engine, sql: string): Promise<readonly (readonly unk
   return (columns[0] ?? []).map((_, i) => columns.map((column) => column[i]));
 }
 
-const double = (value: number) => `${value}::DOUBLE`;
+/** With an exponent DuckDB reads a literal as a double; without one as a decimal, which loses digits on the way. */
+const double = (value: number) => `${value.toExponential()}::DOUBLE`;
 const numberOf = (value: unknown): number | null =>
   typeof value === 'number' && Number.isFinite(value) ? value : null;
 const numbersOf = (value: unknown): readonly number[] => (Array.isArray(value) ? value.map(Number) : []);

@@ -33,7 +33,7 @@ export function decideAlert(
   value: number | undefined,
   newAlertId: string,
 ): AlertDecision {
-  if (value === undefined) return { kind: 'stay', state };
+  if (value === undefined || Number.isNaN(value)) return { kind: 'stay', state };
   const atLeast = rule.comparison === 'at-least';
   const fulfilled = atLeast ? value >= rule.threshold : value <= rule.threshold;
   const behind = !fulfilled && (atLeast ? value <= rule.resolveThreshold : value >= rule.resolveThreshold);

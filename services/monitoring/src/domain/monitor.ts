@@ -33,10 +33,15 @@ export interface MonitorSpec {
   readonly tags: readonly (readonly [key: string, value: string])[];
 }
 
-/** A monitor and how far it came. All times are event times, in milliseconds since 1970. */
+/** A monitor and how far it came. Its clocks are event times, in milliseconds since 1970. */
 export interface Monitor {
   readonly project: string;
   readonly id: string;
+  /** Counts the specs it had: its etag. What it has seen moves on all the time and is no change to it. */
+  readonly revision: number;
+  /** When it was made and when its spec last changed, by the service's clock. */
+  readonly createdMs: number;
+  readonly appliedMs: number;
   readonly spec: MonitorSpec;
   /** The newest row seen. */
   readonly watermarkMs: number;
@@ -55,12 +60,43 @@ export function advance(
   return toMs > monitor[clock] ? { ...monitor, [clock]: toMs } : undefined;
 }
 
-/** A monitor whose spec changed: rules that are new or changed start afresh, the others keep their place. */
-export function respecify(monitor: Monitor, spec: MonitorSpec): Monitor {
-  const kept = monitor.rules.filter(([id]) => {
-    const before = monitor.spec.rules.find((rule) => rule.id === id);
-    const after = spec.rules.find((rule) => rule.id === id);
-    return after !== undefined && JSON.stringify(before) === JSON.stringify(after);
-  });
-  return { ...monitor, spec, rules: kept };
+/** A monitor that has seen nothing yet. */
+export function newMonitor(project: string, id: string, spec: MonitorSpec, nowMs: number): Monitor {
+  const unseen = Number.NEGATIVE_INFINITY;
+  const clocks = { watermarkMs: unseen, labelsMs: unseen };
+  return { project, id, revision: 1, createdMs: nowMs, appliedMs: nowMs, spec, ...clocks, rules: [] };
+}
+
+/**
+ * A monitor whose spec changed: rules that are new or changed start afresh, the others keep their place. For another
+ * deployment its clocks start afresh too.
+ */
+export function respecify(monitor: Monitor, spec: MonitorSpec, nowMs: number): Monitor {
+  const dropped = droppedRules(monitor, spec);
+  const rules = monitor.rules.filter(([id]) => !dropped.includes(id));
+  const revision = monitor.revision + 1;
+  const clocks =
+    spec.deployment === monitor.spec.deployment
+      ? {}
+      : { watermarkMs: Number.NEGATIVE_INFINITY, labelsMs: Number.NEGATIVE_INFINITY };
+  return { ...monitor, ...clocks, revision, appliedMs: nowMs, spec, rules };
+}
+
+/** The rules that a new spec removes or changes: their alarms no longer stand for anything. */
+export function droppedRules(monitor: Monitor, spec: MonitorSpec): readonly string[] {
+  return monitor.spec.rules
+    .filter((before) => {
+      const after = spec.rules.find((rule) => rule.id === before.id);
+      return JSON.stringify(before) !== JSON.stringify(after);
+    })
+    .map((rule) => rule.id);
+}
+
+/** Whether a new spec cuts rows differently: windows that are open then end with what they have. */
+export function cutsDifferently(before: MonitorSpec, after: MonitorSpec): boolean {
+  return (
+    before.deployment !== after.deployment ||
+    before.window.lengthMs !== after.window.lengthMs ||
+    before.window.offsetMs !== after.window.offsetMs
+  );
 }

@@ -55,7 +55,7 @@ export function makeReport(
     baseline: spec.baseline,
     quality: judgeQuality(rows.inputs, references),
     versions: rows.versions,
-    ...(values?.kind === 'number' && values.values.length > 0 ? { predictionMean: mean(values.values) } : {}),
+    ...(values?.kind === 'number' ? meanOf(values.values) : {}),
   };
   if (rows.rowCount < minRows) {
     return {
@@ -121,6 +121,14 @@ export function metricFault(metric: string): string | undefined {
   return known.test(metric) ? undefined : `${JSON.stringify(metric.slice(0, 80))} is no metric of a report`;
 }
 
+/**
+ * Whether a rule may decide on a report: too few rows say nothing but how many they are. Without a baseline the metrics
+ * that need one have no value, and the others are decided on.
+ */
+export function mayDecide(report: Report, metric: string, minRows: number): boolean {
+  return report.rowCount >= minRows || metric === 'quality.rows' || needsLabels(metric);
+}
+
 /** Whether a metric is only known when ground truth has come. */
 export function needsLabels(metric: string): boolean {
   return metric.startsWith('performance.');
@@ -128,6 +136,8 @@ export function needsLabels(metric: string): boolean {
 
 function qualityMetric(report: Report, name: string): number | undefined {
   if (name === 'rows') return report.rowCount;
+  // Only a baseline tells what is out of range or new.
+  if (report.baseline === '' && !name.startsWith('nulls.')) return undefined;
   const dot = name.indexOf('.');
   const row = report.quality.find((quality) => quality.column === name.slice(dot + 1));
   const shares = {
@@ -138,6 +148,9 @@ function qualityMetric(report: Report, name: string): number | undefined {
   return shares[name.slice(0, dot) as keyof typeof shares];
 }
 
-function mean(values: Float64Array): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+/** The mean of the answers there are. */
+function meanOf(values: Float64Array): { readonly predictionMean?: number } {
+  const known = values.filter((value) => !Number.isNaN(value));
+  if (known.length === 0) return {};
+  return { predictionMean: known.reduce((sum, value) => sum + value, 0) / known.length };
 }

@@ -6,7 +6,7 @@ import {
   CreateBaselineResponseSchema,
   type MonitoringService,
 } from '@millrace/contracts/monitoring';
-import { alreadyExists, invalidField, notFound } from '@millrace/errors';
+import { alreadyExists, invalidField, isCoded, notFound } from '@millrace/errors';
 import { draft } from '@millrace/events';
 import type { Handlers } from '@millrace/rpc';
 import { type Mutation, mutate } from '@millrace/service';
@@ -33,10 +33,14 @@ export function baselineHandlers(context: Context): BaselineHandlers {
 
   async function create(request: CreateBaselineRequest, mutation: Mutation) {
     const { project } = names.project.parse(request.parent, 'parent');
-    const name = request.name || names.baseline.format({ project, baseline: mutation.id });
-    const parsed = names.baseline.parse(name);
+    const parsed = request.name ? names.baseline.parse(request.name) : { project, baseline: mutation.id };
+    const name = names.baseline.format(parsed);
     if (parsed.project !== project)
       throw invalidField('name', 'is of another project', `a baseline of ${request.parent}`);
+    const key = baselineKey(name);
+    const { requestId } = mutation;
+    // Said before a training set is read; a retry of the call that made it is not refused by the store.
+    if (!requestId && (await store.baselines.get(key))) throw alreadyExists(name);
     const { source, columns } = await readRows(request, context);
     const rowCount = columns[0]?.values.length ?? 0;
     if (rowCount === 0) throw invalidField('rows', 'hold no row', 'at least one row');
@@ -53,10 +57,11 @@ export function baselineHandlers(context: Context): BaselineHandlers {
     };
     const data = { baseline: name, source, rowCount: BigInt(rowCount) };
     const emit = [draft(monitoringEvents.baselineCreated, { project, resource: name, timeMs: now(), data })];
-    const { requestId } = mutation;
-    const key = baselineKey(name);
-    if (!requestId && (await store.baselines.get(key))) throw alreadyExists(name);
-    return store.baselines.insert(key, doc, { emit, ...(requestId ? { requestId } : {}) });
+    try {
+      return await store.baselines.insert(key, doc, { emit, ...(requestId ? { requestId } : {}) });
+    } catch (error) {
+      throw isCoded(error, 'already_exists') ? alreadyExists(name) : error;
+    }
   }
 
   return {

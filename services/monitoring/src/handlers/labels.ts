@@ -10,6 +10,7 @@ import { invalidField } from '@millrace/errors';
 import { draft } from '@millrace/events';
 import type { Handlers } from '@millrace/rpc';
 import { mutate } from '@millrace/service';
+import { isPlausible } from '../domain/window.ts';
 import { toBytes } from '../store/column-codec.ts';
 import type { Context } from './context.ts';
 
@@ -21,8 +22,12 @@ export function labelHandlers({
 }: Context): Pick<Handlers<typeof MonitoringService>, 'logGroundTruth'> {
   return {
     logGroundTruth: (request, { method }) => {
-      const { project } = names.deployment.parse(request.deployment, 'deployment');
-      const { deployment, inferenceIds, labels } = request;
+      const segments = names.deployment.parse(request.deployment, 'deployment');
+      const { project } = segments;
+      const deployment = names.deployment.format(segments);
+      const { inferenceIds, labels } = request;
+      if (request.knownTime && !isPlausible(timestampMs(request.knownTime), now()))
+        throw invalidField('known_time', 'is in the future', 'at most a day from now');
       if (labels.length !== inferenceIds.length) {
         throw invalidField(
           'labels',
@@ -59,7 +64,7 @@ export function labelHandlers({
 }
 
 /** The number a label stands for; INVALID_FIELD for texts, bytes, times and nothing. */
-export function toNumber(label: Value, field: string): number {
+function toNumber(label: Value, field: string): number {
   switch (label.kind.case) {
     case 'boolValue':
       return label.kind.value ? 1 : 0;

@@ -6,17 +6,25 @@ import {
   DeleteMonitorResponseSchema,
   type MonitoringService,
 } from '@millrace/contracts/monitoring';
-import type { Versioned } from '@millrace/documents';
-import { notFound, versionConflict } from '@millrace/errors';
+import { isCoded, notFound, versionConflict } from '@millrace/errors';
 import { draft } from '@millrace/events';
 import type { Handlers } from '@millrace/rpc';
 import { mutate } from '@millrace/service';
-import { type Monitor, type MonitorSpec, respecify } from '../domain/monitor.ts';
-import { baselineKey } from '../store/close.ts';
+import {
+  cutsDifferently,
+  droppedRules,
+  type Monitor,
+  type MonitorSpec,
+  newMonitor,
+  respecify,
+} from '../domain/monitor.ts';
+import { dropAlerts } from '../store/alerts.ts';
+import { baselineKey, closeWindows } from '../store/close.ts';
 import { monitorKey } from '../store/keys.ts';
 import { monitorMessage } from '../store/messages.ts';
+import { clearMonitor } from '../store/removal.ts';
 import type { Context } from './context.ts';
-import { expectOf, findMonitor, keyOf, pageOf } from './parse.ts';
+import { findMonitor, pageOf, revisionOf } from './parse.ts';
 import { toSpec } from './spec.ts';
 
 type MonitorHandlers = Pick<
@@ -26,48 +34,70 @@ type MonitorHandlers = Pick<
 
 /** Monitors: apply, get, list, delete. */
 export function monitorHandlers({ store, ledger, now }: Context): MonitorHandlers {
-  async function apply(name: string, etag: string, spec: MonitorSpec): Promise<Versioned<Monitor>> {
+  /** A change and the event that tells of it. */
+  const applied = (doc: Monitor) => {
+    const resource = names.monitor.format({ project: doc.project, monitor: doc.id });
+    const data = { monitor: monitorMessage(doc) };
+    const input = { project: doc.project, resource, timeMs: now(), data };
+    return { doc, emit: [draft(monitoringEvents.monitorApplied, input)] };
+  };
+
+  async function apply(name: string, etag: string, spec: MonitorSpec): Promise<Monitor> {
     const { project, monitor: id } = names.monitor.parse(name, 'monitor.name');
     if (spec.baseline && !(await store.baselines.get(baselineKey(spec.baseline))))
       throw notFound(spec.baseline);
-    const { expect } = expectOf(etag, 'monitor.etag');
-    const before = await store.monitors.get(monitorKey({ project, id }));
-    if (expect !== undefined && (before?.version ?? 0) !== expect) {
-      throw versionConflict(name, expect, before?.version ?? 0);
+    const expected = revisionOf(etag, 'monitor.etag');
+    const key = monitorKey({ project, id });
+    const before = (await store.monitors.get(key))?.doc;
+    checkRevision(name, expected, before?.revision ?? 0);
+    try {
+      if (!before) {
+        await clearMonitor(store, key);
+        const { doc, emit } = applied(newMonitor(project, id, spec, now()));
+        return (await store.monitors.insert(key, doc, { emit })).doc;
+      }
+      if (cutsDifferently(before.spec, spec)) await closeWindows(store, key, now, () => true);
+      await dropAlerts(store, before, droppedRules(before, spec), now());
+      const written = await store.monitors.change(key, (doc) => {
+        checkRevision(name, expected, doc.revision);
+        return applied(respecify(doc, spec, now()));
+      });
+      return written.doc;
+    } catch (error) {
+      // It was made, or deleted, at the same time: look again.
+      if (isCoded(error, before ? 'not_found' : 'already_exists')) return apply(name, etag, spec);
+      throw error;
     }
-    const written = await store.monitors.upsert(monitorKey({ project, id }), (doc) => {
-      const fresh = {
-        project,
-        id,
-        spec,
-        watermarkMs: Number.NEGATIVE_INFINITY,
-        labelsMs: Number.NEGATIVE_INFINITY,
-        rules: [],
-      };
-      const next = doc ? respecify(doc, spec) : fresh;
-      const written = {
-        id,
-        doc: next,
-        version: (before?.version ?? 0) + 1,
-        createdAtMs: before?.createdAtMs ?? now(),
-        updatedAtMs: now(),
-      };
-      const data = { monitor: monitorMessage(written) };
-      return {
-        doc: next,
-        emit: [draft(monitoringEvents.monitorApplied, { project, resource: name, timeMs: now(), data })],
-      };
-    });
-    return written ?? (await findMonitor(store, name));
+  }
+
+  async function remove(name: string, etag: string): Promise<void> {
+    const expected = revisionOf(etag);
+    const { project, monitor } = names.monitor.parse(name);
+    const found = await findMonitor(store, name);
+    checkRevision(name, expected, found.doc.revision);
+    const data = { monitor: names.monitor.format({ project, monitor }) };
+    const emit = [
+      draft(monitoringEvents.monitorDeleted, { project, resource: data.monitor, timeMs: now(), data }),
+    ];
+    // Noted first: whatever happens next, its windows are removed, now or by the job.
+    await store.removals.upsert(found.id, (doc) => (doc ? undefined : { doc: { monitor: found.id } }));
+    try {
+      await store.monitors.remove(found.id, { expect: found.version, emit });
+    } catch (error) {
+      // Rows came in meanwhile; that is no change of the monitor.
+      if (isCoded(error, 'aborted')) return remove(name, etag);
+      throw error;
+    }
+    await clearMonitor(store, found.id);
   }
 
   return {
-    applyMonitor: (request, context) => {
+    applyMonitor: (request, { method }) => {
       const name = request.monitor?.name ?? '';
       const { project } = names.monitor.parse(name, 'monitor.name');
       const options = {
         ledger,
-        method: context.method,
+        method,
         project,
         input: ApplyMonitorRequestSchema,
         output: ApplyMonitorResponseSchema,
@@ -77,34 +107,29 @@ export function monitorHandlers({ store, ledger, now }: Context): MonitorHandler
         return { monitor: monitorMessage(await apply(name, request.monitor?.etag ?? '', spec)) };
       });
     },
-    getMonitor: async ({ name }) => ({ monitor: monitorMessage(await findMonitor(store, name)) }),
+    getMonitor: async ({ name }) => ({ monitor: monitorMessage((await findMonitor(store, name)).doc) }),
     listMonitors: async (request) => {
       const { project } = names.project.parse(request.parent, 'parent');
       const page = await store.monitors.find({ where: { project }, ...pageOf(request) });
-      return { monitors: page.items.map(monitorMessage), nextPageToken: page.next ?? '' };
+      return { monitors: page.items.map(({ doc }) => monitorMessage(doc)), nextPageToken: page.next ?? '' };
     },
-    deleteMonitor: (request, context) => {
+    deleteMonitor: (request, { method }) => {
       const { project } = names.monitor.parse(request.name);
       const options = {
         ledger,
-        method: context.method,
+        method,
         project,
         input: DeleteMonitorRequestSchema,
         output: DeleteMonitorResponseSchema,
       };
       return mutate(options, request, async () => {
-        const emit = [
-          draft(monitoringEvents.monitorDeleted, {
-            project,
-            resource: request.name,
-            timeMs: now(),
-            data: { monitor: request.name },
-          }),
-        ];
-        await findMonitor(store, request.name);
-        await store.monitors.remove(keyOf(request.name), { ...expectOf(request.etag), emit });
+        await remove(request.name, request.etag);
         return {};
       });
     },
   };
+}
+
+function checkRevision(name: string, expected: number | undefined, actual: number): void {
+  if (expected !== undefined && expected !== actual) throw versionConflict(name, expected, actual);
 }

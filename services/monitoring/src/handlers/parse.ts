@@ -16,12 +16,12 @@ export async function findMonitor(store: Store, name: string, field = 'name') {
   return found;
 }
 
-/** The version an etag stands for; undefined when none is given. */
-export function expectOf(etag: string, field = 'etag'): { readonly expect?: number } {
-  if (etag === '') return {};
+/** The revision an etag stands for; undefined when none is given. */
+export function revisionOf(etag: string, field = 'etag'): number | undefined {
+  if (etag === '') return undefined;
   if (!/^[1-9][0-9]{0,14}$/.test(etag))
     throw invalidField(field, 'is no etag', 'the etag that was read, or empty');
-  return { expect: Number(etag) };
+  return Number(etag);
 }
 
 /** Page size and place for the store. */

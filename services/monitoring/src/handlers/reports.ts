@@ -25,6 +25,7 @@ type ReportHandlers = Pick<
 export function reportHandlers({ store, ledger, now }: Context): ReportHandlers {
   async function findReport(name: string) {
     const { project, monitor, report } = names.report.parse(name);
+    if (!/^(0|-?[1-9]\d{0,14})$/.test(report)) throw notFound(name);
     const found = await store.reports.get(
       windowKey(monitorKey({ project, id: monitor }), Number(report) * 1000),
     );
@@ -58,10 +59,15 @@ export function reportHandlers({ store, ledger, now }: Context): ReportHandlers 
       return { reports: page.items.map(reportMessage), nextPageToken: page.next ?? '' };
     },
     async *watchReports(request, { signal }) {
-      await findMonitor(store, request.parent, 'parent');
+      const { doc } = await findMonitor(store, request.parent, 'parent');
+      const prefix = `${names.monitor.format({ project: doc.project, monitor: doc.id })}/reports/`;
       const types = [monitoringEvents.reportCreated.type, monitoringEvents.performanceMeasured.type];
-      for await (const event of watchEvents(store.documents, { signal, types })) {
-        if (!event.resource.startsWith(`${request.parent}/reports/`)) continue;
+      for await (const event of watchEvents(store.documents, {
+        signal,
+        types,
+        project: doc.project,
+      })) {
+        if (!event.resource.startsWith(prefix)) continue;
         yield { report: reportMessage(await findReport(event.resource)) };
       }
     },

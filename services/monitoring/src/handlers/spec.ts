@@ -1,4 +1,5 @@
 import { type Duration, durationMs } from '@bufbuild/protobuf/wkt';
+import { names } from '@millrace/contracts';
 import type {
   AlertRule as AlertRuleMessage,
   DriftSpec,
@@ -16,6 +17,9 @@ const dayMs = 24 * 3_600_000;
 /** Wire → domain, defaults filled in. INVALID_FIELD with every field at fault. */
 export function toSpec(message: MonitorMessage): MonitorSpec {
   const violations: FieldViolation[] = [];
+  const { project } = names.monitor.parse(message.name, 'monitor.name');
+  const deployment = names.deployment.parse(message.deployment, 'monitor.deployment');
+  const baseline = message.baseline ? names.baseline.parse(message.baseline, 'monitor.baseline') : undefined;
   const refuse = (error: CodedError) => violations.push(...error.violations);
   const window = toWindow(message.window, refuse);
   const rules = message.alertRules.map((rule, i) => toRule(rule, `monitor.alert_rules[${i}]`, refuse));
@@ -24,6 +28,10 @@ export function toSpec(message: MonitorMessage): MonitorSpec {
       refuse(invalidField(`monitor.alert_rules[${i}].id`, `${rule.id} stands twice`, 'each id once'));
     }
   }
+  for (const [field, segments] of Object.entries({ deployment, baseline })) {
+    if (segments && segments.project !== project)
+      refuse(invalidField(`monitor.${field}`, `is of project ${segments.project}`, `one of ${project}`));
+  }
   if (violations.length > 0) throw invalidFields(violations);
   const task = message.prediction && taskTable.fromWire(message.prediction.task);
   const prediction =
@@ -31,8 +39,8 @@ export function toSpec(message: MonitorMessage): MonitorSpec {
       ? { task, column: message.prediction.column, threshold: message.prediction.threshold ?? 0.5 }
       : undefined;
   return {
-    deployment: message.deployment,
-    baseline: message.baseline,
+    deployment: names.deployment.format(deployment),
+    baseline: baseline ? names.baseline.format(baseline) : '',
     window,
     drift: toDrift(message.drift),
     ...(prediction ? { prediction } : {}),

@@ -2,10 +2,11 @@ import { names } from '@millrace/contracts';
 import { decideAlert } from '../domain/alert.ts';
 import type { Monitor } from '../domain/monitor.ts';
 import { classification, regression } from '../domain/performance.ts';
-import { makeReport, metricOf, needsLabels, type Report } from '../domain/report.ts';
+import { makeReport, mayDecide, metricOf, needsLabels, type Report } from '../domain/report.ts';
 import { isClosed } from '../domain/window.ts';
+import { raiseAlert, resolveAlert } from './alerts.ts';
 import type { AlertDoc } from './collections.ts';
-import { alertDraft, performanceDraft, reportDrafts, reportName } from './events.ts';
+import { performanceDraft, reportDrafts, reportName } from './events.ts';
 import { monitorKey, windowKey } from './keys.ts';
 import { readLabelled, readWindow } from './rows.ts';
 import { all, referencesOf, type Store } from './store.ts';
@@ -14,6 +15,9 @@ import { all, referencesOf, type Store } from './store.ts';
 type Due = (monitor: Monitor, startMs: number) => boolean;
 
 const dueByClock: Due = (monitor, startMs) => isClosed(startMs, monitor.watermarkMs, monitor.spec.window);
+
+/** How long, by event time, rows are kept for labels that do not come. */
+const patienceMs = 30 * 24 * 3_600_000;
 
 /**
  * Judges the windows that are over, oldest first, and measures those whose labels are in. Every step is idempotent and
@@ -39,8 +43,10 @@ export async function closeWindows(
     where: { monitor: key, state: 'judged' },
     orderBy: [{ field: 'startMs' }],
   })) {
-    const end = doc.startMs + monitor.spec.window.lengthMs;
-    if (monitor.labelsMs < end + monitor.spec.window.labelDelayMs) break;
+    const labelledMs = doc.startMs + monitor.spec.window.lengthMs + monitor.spec.window.labelDelayMs;
+    // Where nothing is predicted no label is waited for; where labels do not come at all, not for ever.
+    const waits = monitor.spec.prediction && monitor.labelsMs < labelledMs;
+    if (waits && monitor.watermarkMs < labelledMs + patienceMs) break;
     await measureWindow(store, monitor, doc.startMs, now());
   }
   return made;
@@ -83,12 +89,13 @@ async function measureWindow(store: Store, monitor: Monitor, startMs: number, no
     });
     await decideRules(store, monitor, report, nowMs, needsLabels);
   }
+  // The rows have told what they had to tell; the report stays. They go before the window is done with: after a crash
+  // it is measured again, and the report keeps what was measured first.
+  for await (const { id } of all(store.chunks, { where: { monitor: monitorKey(monitor), startMs } }))
+    await store.chunks.remove(id);
   await store.windows.change(key, (doc) =>
     doc.state === 'judged' ? { doc: { ...doc, state: 'measured' } } : undefined,
   );
-  // The rows have told what they had to tell; the report stays.
-  for await (const { id } of all(store.chunks, { where: { monitor: monitorKey(monitor), startMs } }))
-    await store.chunks.remove(id);
 }
 
 /** Lets the rules that look at these metrics decide on a report: alarms first, then the rules' state. */
@@ -105,11 +112,7 @@ async function decideRules(
     ? await store.baselines.get(baselineKey(monitor.spec.baseline))
     : undefined;
   for (const rule of current?.spec.rules ?? []) {
-    if (
-      !concerns(rule.metric) ||
-      (!report.judged && !needsLabels(rule.metric) && rule.metric !== 'quality.rows')
-    )
-      continue;
+    if (!concerns(rule.metric) || !mayDecide(report, rule.metric, monitor.spec.window.minRows)) continue;
     const state = current?.rules.find(([id]) => id === rule.id)?.[1] ?? {
       streak: 0,
       windowMs: Number.NEGATIVE_INFINITY,
@@ -134,26 +137,21 @@ async function decideRules(
         deployment: report.deployment,
         windowEndMs: report.endMs,
       };
-      await store.alerts.upsert(`${key}/${alert.id}`, (doc) =>
-        doc ? undefined : { doc: alert, emit: [alertDraft(alert, 1, nowMs)] },
-      );
+      await raiseAlert(store, alert);
     }
     if (decision.kind === 'resolve') {
-      await store.alerts.change(`${key}/${state.alert}`, (doc, version) => {
-        if (doc.state === 'resolved') return undefined;
-        const resolved = {
-          ...doc,
-          state: 'resolved' as const,
-          resolvedBy: reportName(report),
-          resolvedMs: nowMs,
-        };
-        return { doc: resolved, emit: [alertDraft(resolved, version + 1, nowMs)] };
-      });
+      await resolveAlert(store, key, state.alert ?? '', reportName(report), nowMs);
     }
     const decided = { ...decision.state, windowMs: report.startMs };
-    await store.monitors.change(key, (doc) => ({
-      doc: { ...doc, rules: [...doc.rules.filter(([id]) => id !== rule.id), [rule.id, decided] as const] },
-    }));
+    await store.monitors.change(key, (doc) => {
+      const known = doc.rules.find(([id]) => id === rule.id)?.[1];
+      // Another replica may be further, or the rule may have been changed or dropped meanwhile.
+      if (known && known.windowMs >= report.startMs) return undefined;
+      if (!doc.spec.rules.some((one) => JSON.stringify(one) === JSON.stringify(rule))) return undefined;
+      return {
+        doc: { ...doc, rules: [...doc.rules.filter(([id]) => id !== rule.id), [rule.id, decided] as const] },
+      };
+    });
   }
 }
 

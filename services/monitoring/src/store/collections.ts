@@ -47,7 +47,7 @@ export const chunks = defineCollection({
 });
 
 /** Where a window stands: it takes rows, it was judged, its performance was measured. */
-export type WindowState = 'open' | 'judged' | 'measured';
+type WindowState = 'open' | 'judged' | 'measured';
 
 export interface WindowDoc {
   readonly monitor: string;
@@ -63,6 +63,13 @@ export const windows = defineCollection({
     startMs: (doc: WindowDoc) => doc.startMs,
   },
   indexes: [['monitor', 'state', 'startMs']],
+});
+
+/** Notes the monitors that were deleted and whose windows are still to be removed; the id is the monitor's key. */
+export const removals = defineCollection({
+  name: 'removals',
+  fields: { monitor: (doc: { readonly monitor: string }) => doc.monitor },
+  indexes: [['monitor']],
 });
 
 /** What really happened, as it came in one message. */
@@ -120,4 +127,4 @@ export const alerts = defineCollection({
   ],
 });
 
-export const collections = [monitors, baselines, chunks, windows, labels, reports, alerts];
+export const collections = [monitors, baselines, chunks, windows, labels, reports, alerts, removals];

@@ -1,7 +1,7 @@
 import { names } from '@millrace/contracts';
 import type { ColumnData } from '../domain/column.ts';
 import { advance } from '../domain/monitor.ts';
-import { windowStart } from '../domain/window.ts';
+import { isClosed, isPlausible, windowStart } from '../domain/window.ts';
 import { encodeColumn, pickRows, toBytes } from './column-codec.ts';
 import { monitorKey, windowKey } from './keys.ts';
 import { all, type Store } from './store.ts';
@@ -12,6 +12,8 @@ export interface LoggedBatch {
   readonly id: string;
   readonly deployment: string;
   readonly modelVersion: string;
+  /** When it was logged, in milliseconds since 1970. */
+  readonly loggedMs: number;
   readonly inferenceIds: readonly string[];
   /** Milliseconds since 1970. */
   readonly timesMs: readonly number[];
@@ -19,19 +21,26 @@ export interface LoggedBatch {
   readonly outputs: readonly ColumnData[];
 }
 
-/** Puts the rows of a batch into the windows of every monitor that watches its deployment. */
+/**
+ * Puts the rows of a batch into the windows of every monitor that watches its deployment. Whether a row is too late is
+ * decided by the rows that came before its batch, never by how far judging is: the same batches in the same order give
+ * the same windows. Rows whose time cannot be true are left out.
+ */
 export async function takeRows(store: Store, batch: LoggedBatch): Promise<void> {
-  if (batch.timesMs.length === 0) return;
+  const times = new Map([...batch.timesMs.entries()].filter(([, time]) => isPlausible(time, batch.loggedMs)));
+  if (times.size === 0) return;
   const version = names.modelVersion.parse(batch.modelVersion).version;
-  const newest = batch.timesMs.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  const newest = times.values().reduce((a, b) => Math.max(a, b));
   for await (const { id, doc: monitor } of all(store.monitors, { where: { deployment: batch.deployment } })) {
     if (monitor.spec.paused) continue;
-    for (const [startMs, rows] of byWindow(batch.timesMs, (time) => windowStart(time, monitor.spec.window))) {
+    const rule = monitor.spec.window;
+    for (const [startMs, rows] of byWindow(times, (time) => windowStart(time, rule))) {
+      if (isClosed(startMs, monitor.watermarkMs, rule)) continue;
       const key = windowKey(monitorKey(monitor), startMs);
       const window = await store.windows.upsert(key, (doc) =>
         doc ? undefined : { doc: { monitor: id, startMs, state: 'open' } },
       );
-      // A row that comes after its window was judged is left out: the report stays what it was.
+      // A window that was closed by hand takes nothing more: the report stays what it was.
       if (window?.doc.state !== 'open') continue;
       const chunk = {
         monitor: id,
@@ -51,9 +60,12 @@ export async function takeRows(store: Store, batch: LoggedBatch): Promise<void> 
   }
 }
 
-function byWindow(timesMs: readonly number[], startOf: (timeMs: number) => number): Map<number, number[]> {
+function byWindow(
+  times: ReadonlyMap<number, number>,
+  startOf: (timeMs: number) => number,
+): Map<number, number[]> {
   const groups = new Map<number, number[]>();
-  for (const [row, time] of timesMs.entries()) {
+  for (const [row, time] of times) {
     const start = startOf(time);
     const rows = groups.get(start);
     if (rows) rows.push(row);

@@ -29,12 +29,7 @@ import { parseMonitorKey } from './keys.ts';
 
 /** Domain → wire, one function for each resource. */
 
-export function monitorMessage({
-  doc,
-  version,
-  createdAtMs,
-  updatedAtMs,
-}: Versioned<Monitor>): MessageInitShape<typeof MonitorSchema> {
+export function monitorMessage(doc: Monitor): MessageInitShape<typeof MonitorSchema> {
   const { spec } = doc;
   const { drift, window, prediction } = spec;
   return {
@@ -69,10 +64,12 @@ export function monitorMessage({
     paused: spec.paused,
     description: spec.description,
     tags: spec.tags.map(([key, value]) => ({ key, value })),
-    ...(doc.watermarkMs > Number.NEGATIVE_INFINITY ? { watermark: timestampFromMs(doc.watermarkMs) } : {}),
-    etag: String(version),
-    createTime: timestampFromMs(createdAtMs),
-    updateTime: timestampFromMs(updatedAtMs),
+    ...(doc.watermarkMs > Number.NEGATIVE_INFINITY
+      ? { watermark: timestampFromMs(Math.floor(doc.watermarkMs)) }
+      : {}),
+    etag: String(doc.revision),
+    createTime: timestampFromMs(doc.createdMs),
+    updateTime: timestampFromMs(doc.appliedMs),
   };
 }
 

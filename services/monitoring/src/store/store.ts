@@ -16,6 +16,7 @@ export function openStore(documents: DocumentStore) {
     labels: documents.collection(collections.labels),
     reports: documents.collection(collections.reports),
     alerts: documents.collection(collections.alerts),
+    removals: documents.collection(collections.removals),
   };
 }
 

@@ -98,7 +98,9 @@ function compare(method: Method, reference: ReferenceColumn, current: ColumnProf
   if (method === 'ks' || method === 'wasserstein') {
     const values = thin(sortedValues(data.values as Float64Array));
     if (method === 'ks') return kolmogorovSmirnov(reference.sample, values);
-    return { statistic: normedWasserstein(reference.sample, values, reference.stddev ?? 0) };
+    // An infinite value has no distance; quality tells of it.
+    const [from, to] = [reference.sample.filter(Number.isFinite), values.filter(Number.isFinite)];
+    return { statistic: normedWasserstein(from, to, reference.stddev ?? 0) };
   }
   const [r, c] = frequencies(reference, current, data);
   if (method === 'chi-square') return chiSquare(r, c);

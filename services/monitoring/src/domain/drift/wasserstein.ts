@@ -1,8 +1,9 @@
 /**
- * First Wasserstein distance between two samples, sorted and without NaN: the area between their distribution functions.
- * In the unit of the values.
+ * First Wasserstein distance between two samples, sorted and finite: the area between their distribution functions.
+ * In the unit of the values; 0 between two empty samples, infinite when one is empty.
  */
 export function wasserstein(a: Float64Array, b: Float64Array): number {
+  if (a.length === 0 || b.length === 0) return a.length === b.length ? 0 : Number.POSITIVE_INFINITY;
   let distance = 0;
   let previous = Math.min(a[0]!, b[0]!);
   for (let i = 0, j = 0; i < a.length || j < b.length; ) {

@@ -351,14 +351,14 @@ export type ColumnStatistics = Message<"millrace.features.v1.ColumnStatistics"> 
   max?: number | undefined;
 
   /**
-   * The mean.
+   * The mean of values below 1e150 in size.
    *
    * @generated from field: optional double mean = 6;
    */
   mean?: number | undefined;
 
   /**
-   * The sample standard deviation.
+   * The sample standard deviation of those values.
    *
    * @generated from field: optional double stddev = 7;
    */
