@@ -17,6 +17,8 @@ import { createClient, grpcTransport, type Transport } from '@millrace/rpc';
 import type { ServiceName, TestSuite } from '@millrace/testing';
 import fc from 'fast-check';
 import { extremeNumbers, type Filling, fill, hostileTexts } from './hostile.ts';
+import { keyOf, type Recorded } from './record.ts';
+import { spoil } from './spoil.ts';
 
 /** Every RPC service of each process. */
 export const offered: Readonly<Record<ServiceName, readonly DescService[]>> = {
@@ -40,7 +42,13 @@ const deadlineMs = 10_000;
 const watchMs = 150;
 
 /** Sends bad requests to one method and answers what was wrong with the answers. */
-export async function attack(suite: TestSuite, name: ServiceName, service: DescService, method: DescMethod) {
+export async function attack(
+  suite: TestSuite,
+  name: ServiceName,
+  method: DescMethod,
+  recorded: Recorded,
+): Promise<readonly Fault[]> {
+  const service = method.parent;
   const transport = grpcTransport({ address: suite.service(name).address });
   const faults: Fault[] = [];
   try {
@@ -50,10 +58,14 @@ export async function attack(suite: TestSuite, name: ServiceName, service: DescS
       return what === undefined;
     };
     for (const filling of systematic()) await one(fill(method.input, filling));
+    const samples = recorded.requests.get(keyOf(method)) ?? [];
     const streams = method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming';
     await fc.assert(
       fc.asyncProperty(fc.infiniteStream(fc.nat(2 ** 30)), async (numbers) => {
-        await one(fill(method.input, mixed(numbers)));
+        const filling = mixed(numbers, recorded);
+        await one(fill(method.input, filling));
+        const good = samples[filling.pick(samples.length)];
+        if (good) await one(spoil(method.input, good, 1 + filling.pick(2), filling.pick));
       }),
       { seed: 20_010_609, numRuns: streams ? 8 : 25, endOnFailure: true },
     );
@@ -89,7 +101,7 @@ function* wrongAlike(): Generator<Omit<Filling, 'budget'>> {
 }
 
 /** Right and wrong side by side, so that some requests pass the rules of the fields and reach the handler. */
-function mixed(numbers: Iterator<number>): Filling {
+function mixed(numbers: Iterator<number>, { names }: Recorded): Filling {
   const next = (below: number) => (below <= 0 ? 0 : ((numbers.next().value as number) ?? 0) % below);
   const wrong = next(3) === 0 ? 4 : 25;
   return {
@@ -99,6 +111,7 @@ function mixed(numbers: Iterator<number>): Filling {
     items: () => next(4),
     set: () => next(8) !== 0,
     depth: 5,
+    names,
     budget: { left: 400 },
   };
 }

@@ -23,6 +23,8 @@ export interface Filling {
   /** Whether a field is set at all. */
   set(field: DescField): boolean;
   readonly depth: number;
+  /** Names of resources that there are, by pattern. */
+  readonly names?: ReadonlyMap<string, ReadonlySet<string>>;
   /** How many messages and items there may be in all; counted down. */
   readonly budget: { left: number };
 }
@@ -179,6 +181,8 @@ const formats: Readonly<Record<number, string>> = {
 /** A text that the rules of the field allow: what comes of it is the handler's to say. */
 function allowedText(found: FieldRules | undefined, filling: Filling): string {
   const segments = ['1', 'a', '0', '0123456789abcdef0123456789abcdef'];
+  const known = [...(filling.names?.get(found?.resource ?? '') ?? [])];
+  if (known.length > 0 && filling.pick(4) > 0) return known[filling.pick(known.length)] ?? '';
   if (found?.resource)
     return found.resource.replace(/\{(\w+)\}/g, (_, key: string) =>
       key === 'project' ? 'fuzz' : (segments[filling.pick(segments.length)] ?? 'a'),

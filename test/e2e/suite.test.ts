@@ -8,17 +8,21 @@ import { attack, type Fault, offered } from './bad-input.ts';
 import { swapsUnderLoad } from './hot-swap.ts';
 import { servesTheCommon, stopsUnderLoad } from './life.ts';
 import { closesTheLoop, readings } from './loop.ts';
+import { type Recorded, recording } from './record.ts';
+import { tour } from './tour.ts';
 
 /** One suite of real processes; the files beside this one say what is done to it. */
 let suite: TestSuite;
 let millrace: Millrace;
+let recorded: Recorded;
 const folder = tempDir('millrace-e2e-');
 const all = Object.keys(services) as ServiceName[];
 
 beforeAll(async () => {
   suite = await startSuite({ env: { SOURCE_ROOTS: folder.path, LOG_LEVEL: 'warn' } });
   const address = (context: Context) => [context, suite.env[`${context.toUpperCase()}_ADDRESS`]];
-  millrace = connect({ endpoints: { services: Object.fromEntries(contexts.map(address)) } });
+  const plain = connect({ endpoints: { services: Object.fromEntries(contexts.map(address)) } });
+  ({ millrace, recorded } = recording(plain));
 });
 
 afterAll(async () => {
@@ -35,17 +39,17 @@ it('goes round: features, serving, drift, alarm, trigger, pipeline', async () =>
   await closesTheLoop(millrace, file);
 }, 60_000);
 
+it('answers good requests to the rest', () => tour(millrace));
+
 describe('bad input', () => {
   for (const name of all)
     it(`${name} answers each RPC with what was wrong, and goes on`, async () => {
       const { pid } = suite.service(name);
       const faults: Fault[] = [];
-      const methods = offered[name].flatMap((service) =>
-        service.methods.map((method) => ({ service, method })),
-      );
+      const methods = offered[name].flatMap((service) => service.methods);
       const worker = async () => {
         for (let next = methods.pop(); next; next = methods.pop())
-          faults.push(...(await attack(suite, name, next.service, next.method)));
+          faults.push(...(await attack(suite, name, next, recorded)));
       };
       await Promise.all([worker(), worker(), worker(), worker()]);
       expect(faults.slice(0, 10), `${faults.length} faults`).toEqual([]);

@@ -23,7 +23,8 @@ export function eventLog(store: DocumentStore, republish: Republish): Implementa
         ...filterOf(request),
       });
       const last = events.at(-1)?.sequence ?? positionOf(request.afterSequence);
-      return { events: events.map(toMessage), lastSequence: BigInt(last) };
+      const newest = await store.events.last();
+      return { events: events.map(toMessage), lastSequence: BigInt(last), newestSequence: BigInt(newest) };
     },
     async *watchEvents(request, context) {
       const start = request.onlyNew ? {} : { after: positionOf(request.afterSequence) };
