@@ -11,9 +11,9 @@ export const parquet = join(
 );
 
 /** How many of the busiest airports are looked at. */
-export const hubCount = 30;
+const hubCount = 30;
 /** A flight is late when it is more than this many minutes late. */
-export const lateMinutes = 15;
+const lateMinutes = 15;
 /** Predictions are asked for at the last full ten minutes before departure. */
 export const tickMinutes = 10;
 

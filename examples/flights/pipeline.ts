@@ -7,7 +7,7 @@ import type { Millrace } from '@millrace/sdk';
 import { resourceNames } from './resources.ts';
 
 /** What is tried against each other: how a learner is called, and its settings. */
-export const candidates = [
+const candidates = [
   { name: 'logistic', kind: 'logistic', lambda: 1 },
   { name: 'trees-small', kind: 'trees', trees: 60, learningRate: 0.15, maxLeaves: 8, minRows: 50, lambda: 1 },
   { name: 'trees-large', kind: 'trees', trees: 80, learningRate: 0.1, maxLeaves: 24, minRows: 50, lambda: 1 },

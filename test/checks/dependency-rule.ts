@@ -3,8 +3,9 @@ import { type Source, sources } from './sources.ts';
 
 const importPattern = /(?:^|\n)\s*(?:import|export)\b[^'";]*?from\s+'([^']+)'|import\('([^']+)'\)/g;
 
-/** The layers of a service, innermost first; a file may import its own layer and those before it. */
-const layers = ['domain', 'store', 'subscriptions', 'handlers', 'jobs', 'wiring', 'main'] as const;
+/** The layers of a service and their ranks; a file may import its own rank and those below. */
+const layers = { domain: 0, store: 1, subscriptions: 2, handlers: 2, jobs: 2, wiring: 3, main: 4 } as const;
+type Layer = keyof typeof layers;
 
 /**
  * The dependency rule: domain ← store, handlers, subscriptions ← wiring ← main; domain imports only itself and
@@ -54,10 +55,10 @@ function layerRule(path: string, file: string, service: string, refuse: (why: st
   const from = layerOf(path, service);
   const to = layerOf(file, service);
   if (!from || !to || from === to) return;
-  if (from === 'domain' || layers.indexOf(to) > layers.indexOf(from)) refuse(`${from} must not know ${to}`);
+  if (layers[to] > layers[from]) refuse(`${from} must not know ${to}`);
 }
 
-function layerOf(path: string, service: string): (typeof layers)[number] | undefined {
+function layerOf(path: string, service: string): Layer | undefined {
   const inner = path.slice(`services/${service}/src/`.length);
-  return layers.find((layer) => inner === `${layer}.ts` || inner.startsWith(`${layer}/`));
+  return (Object.keys(layers) as Layer[]).find((layer) => inner === `${layer}.ts` || inner.startsWith(`${layer}/`));
 }

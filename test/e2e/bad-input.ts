@@ -52,10 +52,9 @@ export async function attack(
   const transport = grpcTransport({ address: suite.service(name).address });
   const faults: Fault[] = [];
   try {
-    const one = async (request: Message) => {
-      const what = judge(await answerOf(transport, service, method, request), suite);
-      if (what) faults.push({ method: `${service.typeName}/${method.name}`, what, request: show(request) });
-      return what === undefined;
+    const one = async (...requests: Message[]) => {
+      const what = judge(await answerOf(transport, service, method, requests), suite);
+      if (what) faults.push({ method: keyOf(method), what, request: requests.map(show).join('\n') });
     };
     for (const filling of systematic()) await one(fill(method.input, filling));
     const samples = recorded.requests.get(keyOf(method)) ?? [];
@@ -65,9 +64,13 @@ export async function attack(
         const filling = mixed(numbers, recorded);
         await one(fill(method.input, filling));
         const good = samples[filling.pick(samples.length)];
-        if (good) await one(spoil(method.input, good, 1 + filling.pick(2), filling.pick));
+        if (!good) return;
+        const spoilt = (request: Message) => spoil(method.input, request, 1 + filling.pick(2), filling.pick);
+        if (method.methodKind !== 'client_streaming') return one(spoilt(good));
+        // One message of a stream is spoilt, the others are as they were.
+        await one(...samples.slice(0, 2).map((sample) => (sample === good ? spoilt(sample) : sample)));
       }),
-      { seed: 20_010_609, numRuns: streams ? 8 : 25, endOnFailure: true },
+      { seed: 20_010_609, numRuns: streams ? 12 : 40, endOnFailure: true },
     );
   } finally {
     transport.close();
@@ -126,21 +129,20 @@ async function answerOf(
   transport: Transport,
   service: DescService,
   method: DescMethod,
-  request: Message,
+  requests: readonly Message[],
 ): Promise<Answer> {
   const client = createClient(service, transport, { deadlineMs }) as unknown as Readonly<Record<string, Rpc>>;
   const call = client[method.localName];
   const begun = performance.now();
   const done = (kind: string, text: string) => ({ kind, text, ms: performance.now() - begun });
-  const both = async function* () {
-    yield request;
-    yield request;
+  const sent = async function* () {
+    yield* requests;
   };
   try {
     const sends = method.methodKind === 'client_streaming' || method.methodKind === 'bidi_streaming';
     const receives = method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming';
     const signal = receives ? AbortSignal.timeout(watchMs) : undefined;
-    const answer = call?.(sends ? both() : request, signal ? { signal } : {});
+    const answer = call?.(sends ? sent() : requests[0], signal ? { signal } : {});
     if (!receives) await answer;
     else {
       let left = 3;

@@ -12,7 +12,7 @@ export async function tour(millrace: Millrace): Promise<void> {
   await tourTracking(millrace);
   await tourRegistry(millrace);
   await tourFeatures(millrace);
-  const { schedules, deployments, inference, monitoring, parent } = millrace;
+  const { schedules, pipelineRuns, deployments, inference, monitoring, parent } = millrace;
   await schedules.applySchedule({
     schedule: {
       name: `${parent}/schedules/nightly`,
@@ -23,6 +23,16 @@ export async function tour(millrace: Millrace): Promise<void> {
       parameters: ['rule', 'alert'].map((name) => ({
         name,
         value: { kind: { case: 'stringValue', value: 'none' } },
+      })),
+    },
+  });
+  await pipelineRuns.createPipelineRun({
+    parent,
+    pipelineRun: {
+      pipeline: `${parent}/pipelines/answer`,
+      parameters: ['rule', 'alert'].map((name) => ({
+        name,
+        value: { kind: { case: 'stringValue', value: 'by hand' } },
       })),
     },
   });
@@ -74,7 +84,7 @@ async function tourTracking({ tracking, parent }: Millrace): Promise<void> {
   });
   const bytes = Buffer.from('weights');
   async function* parts() {
-    yield { part: { case: 'header', value: { parent: name, path: 'model/w.bin' } } } as const;
+    yield { part: { case: 'header', value: { run: name, path: 'model/w.bin' } } } as const;
     yield { part: { case: 'chunk', value: bytes } } as const;
   }
   await tracking.uploadArtifact(parts());

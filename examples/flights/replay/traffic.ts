@@ -77,7 +77,7 @@ export function tensorsOf(flights: readonly Flight[]): TensorInput[] {
 }
 
 /** The id under which a flight's prediction is known: the request's, and the row where it has several. */
-export function inferenceId(request: string, row: number, rows: number): string {
+function inferenceId(request: string, row: number, rows: number): string {
   return rows === 1 ? request : `${request}/${row}`;
 }
 

@@ -4,4 +4,4 @@ export { type ColumnValues, columnOf, hasValue, numbersOf, stringsOf, toBatch } 
 export { type AnyEvent, connectEvents, type Events, handler } from './events.ts';
 export { type Inference, type InferOptions, infer, type TensorInput } from './infer.ts';
 export { type RunLogger, type StartRunOptions, startRun } from './run-logger.ts';
-export { currentStep, type StepContext } from './step.ts';
+export { currentStep, currentTask, type StepContext } from './step.ts';

@@ -3,6 +3,7 @@ import { names } from '@millrace/contracts';
 import { RunStatus } from '@millrace/contracts/tracking';
 import { isCoded } from '@millrace/errors';
 import type { Millrace } from './client.ts';
+import { currentTask } from './step.ts';
 
 export interface StartRunOptions {
   /** The experiment's name; it is made if there is none. @default the default experiment */
@@ -12,11 +13,14 @@ export interface StartRunOptions {
   readonly tags?: Readonly<Record<string, string>>;
   /** The data it learns from. */
   readonly inputs?: readonly { readonly name: string; readonly digest: string; readonly source?: string }[];
-  /** Starting again with the same key gives the same run: a retried step goes on where it was. */
+  /** Starting again with the same key, and the same experiment and name, gives the same run: so a retried step does. */
   readonly key?: string;
 }
 
-/** A run that is being logged. Calls are buffered in order and safe to retry; `finish` waits for all of them. */
+/**
+ * A run that is being logged. Calls are buffered in order, sent in the background and counted once even when they are tried
+ * again. What could not be sent is thrown by the next `flush` or `finish`.
+ */
 export interface RunLogger {
   /** `projects/{project}/runs/{run}` */
   readonly name: string;
@@ -33,19 +37,31 @@ export interface RunLogger {
 
 /** Points sent in one call at the most. */
 const batchPoints = 1000;
+/** Params or tags sent in one call at the most. */
+const batchPairs = 200;
 /** How long points wait for others, in milliseconds. */
 const lingerMs = 200;
 const chunkBytes = 512 * 1024;
 const statuses = { finished: RunStatus.FINISHED, failed: RunStatus.FAILED, killed: RunStatus.KILLED };
 
-/** Starts a run and logs to it. */
+/** Starts a run and logs to it. In a step of a pipeline the run belongs to the step's task, and ends with it. */
 export async function startRun(millrace: Millrace, options: StartRunOptions = {}): Promise<RunLogger> {
   const { tracking, parent } = millrace;
   const experiment = await experimentNamed(millrace, options.experiment);
   const key = options.key ?? randomUUID();
+  // A call that is tried again is counted once. A run that is started again with its key logs anew: it takes other turns
+  // than it did before it was cut short.
+  const session = randomUUID();
+  const task = currentTask();
   const { run } = await tracking.createRun({
     parent,
-    run: { experiment, status: RunStatus.RUNNING, ...(options.name ? { displayName: options.name } : {}) },
+    run: {
+      experiment,
+      status: RunStatus.RUNNING,
+      // Tracking ends a run with the task that began it, should the step die before it does.
+      tags: task ? [{ key: 'millrace.task', value: task }] : [],
+      ...(options.name ? { displayName: options.name } : {}),
+    },
     requestId: `run-${key}`,
   });
   const name = run?.name ?? '';
@@ -56,8 +72,7 @@ export async function startRun(millrace: Millrace, options: StartRunOptions = {}
   let calls = 0;
 
   const log = (batch: Parameters<typeof tracking.logBatch>[0]) => {
-    // A run that is started again with its key sends its batches under the same ids: what arrived is not logged twice.
-    const requestId = `batch-${key}-${calls++}`;
+    const requestId = `${session}-${calls++}`;
     sending = sending
       .then(() => tracking.logBatch({ ...batch, name, requestId }))
       .then(
@@ -89,8 +104,12 @@ export async function startRun(millrace: Millrace, options: StartRunOptions = {}
       if (points.length >= batchPoints) send();
       else timer ??= setTimeout(send, lingerMs).unref();
     },
-    params: (values) => log({ name, params: pairs(values) }),
-    tags: (values) => log({ name, tags: pairs(values) }),
+    params: (values) => {
+      for (const params of pages(pairs(values))) log({ name, params });
+    },
+    tags: (values) => {
+      for (const tags of pages(pairs(values))) log({ name, tags });
+    },
     artifact: async (path, bytes, mediaType = '') => {
       const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
       await tracking.uploadArtifact(parts({ run: name, path, digest, mediaType }, bytes), {
@@ -99,8 +118,12 @@ export async function startRun(millrace: Millrace, options: StartRunOptions = {}
     },
     flush,
     finish: async (status = 'finished') => {
-      await flush();
-      await tracking.finishRun({ name, status: statuses[status], requestId: `finish-${key}` });
+      try {
+        await flush();
+      } finally {
+        // Also when something could not be logged: a run that is left open would look as if it went on.
+        await tracking.finishRun({ name, status: statuses[status], requestId: `${session}-finish` });
+      }
     },
   };
   if (options.params) logger.params(options.params);
@@ -109,7 +132,7 @@ export async function startRun(millrace: Millrace, options: StartRunOptions = {}
     const datasets = options.inputs.map((input) => ({
       dataset: { name: input.name, digest: input.digest, source: input.source ?? '', sourceType: 'millrace' },
     }));
-    await tracking.logInputs({ name, inputs: datasets, requestId: `inputs-${key}` });
+    await tracking.logInputs({ name, inputs: datasets, requestId: `${session}-inputs` });
   }
   return logger;
 }
@@ -135,6 +158,11 @@ async function experimentNamed(
 
 function pairs(values: Readonly<Record<string, string | number | boolean>>) {
   return Object.entries(values).map(([key, value]) => ({ key, value: String(value) }));
+}
+
+function pages<T>(list: readonly T[]): T[][] {
+  const count = Math.ceil(list.length / batchPairs);
+  return Array.from({ length: count }, (_, i) => list.slice(i * batchPairs, (i + 1) * batchPairs));
 }
 
 async function* parts(

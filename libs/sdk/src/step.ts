@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { names } from '@millrace/contracts';
 import { invalidField } from '@millrace/errors';
 
 /** What a program knows that runs as a step of a pipeline. */
@@ -21,6 +22,12 @@ export interface StepContext {
   writeJson(name: string, value: unknown): Promise<void>;
 }
 
+/** The full name of the task this process does: `projects/{p}/pipelineRuns/{r}/tasks/{key}`; undefined when it is no step. */
+export function currentTask(env: Readonly<NodeJS.ProcessEnv> = process.env): string | undefined {
+  const { MILLRACE_PROJECT: project, MILLRACE_RUN: run, MILLRACE_TASK: task } = env;
+  return project && run && task ? names.task.format({ project, run, task }) : undefined;
+}
+
 /** The context of the step this process is. INVALID_FIELD when it is none. */
 export function currentStep(env: Readonly<NodeJS.ProcessEnv> = process.env): StepContext {
   const need = (name: string): string => {
@@ -36,7 +43,7 @@ export function currentStep(env: Readonly<NodeJS.ProcessEnv> = process.env): Ste
     await writeFile(path, content);
   };
   return {
-    run: `projects/${need('MILLRACE_PROJECT')}/pipelineRuns/${need('MILLRACE_RUN')}`,
+    run: names.pipelineRun.format({ project: need('MILLRACE_PROJECT'), run: need('MILLRACE_RUN') }),
     task: need('MILLRACE_TASK'),
     idempotencyKey,
     keyFor: (what) => createHash('sha256').update(`${idempotencyKey}/${what}`).digest('hex').slice(0, 32),

@@ -63,7 +63,7 @@ export function nameIn<K extends string, V>(table: Readonly<Record<K, V>>, value
   return (Object.keys(table) as K[]).find((key) => table[key] === value);
 }
 
-export const schemaMessage = ({ name, type }: ColumnSchema) => ({ name, type: wireTypes[type] });
+const schemaMessage = ({ name, type }: ColumnSchema) => ({ name, type: wireTypes[type] });
 
 /** What every resource's message ends with. `undefined` stands for one that is about to be created. */
 function stamps(held: Stamped) {

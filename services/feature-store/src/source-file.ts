@@ -47,7 +47,7 @@ export async function locateSource(
  * The real path of a file that lies, links resolved, below one of the folders. Whatever is elsewhere is refused in the
  * same words as what does not exist, so that the answer tells nothing of other folders.
  */
-export async function resolveBelow(path: string, roots: readonly string[]): Promise<string> {
+async function resolveBelow(path: string, roots: readonly string[]): Promise<string> {
   const refused = () =>
     invalidField(
       'source.path',

@@ -44,7 +44,7 @@ async function play(client: Monitoring, h: number): Promise<void> {
     deployment: deploymentNamed('replayed'),
     inferenceIds: rows.map((_, i) => `${batch}/${i}`),
     labels: rows.map((_, i) => ({ kind: { case: 'doubleValue', value: i / 10 + h } as const })),
-    knownTime: timestampFromMs(from + 26 * hour),
+    knownTime: timestampFromMs(from + 25 * hour),
     requestId: `truth-${h}`,
   });
 }

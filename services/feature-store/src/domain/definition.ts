@@ -24,7 +24,7 @@ export interface Entity {
 
 export type SourceFormat = 'parquet' | 'csv' | 'json_lines';
 
-export type SourceLocation =
+type SourceLocation =
   | { readonly kind: 'path'; readonly path: string }
   | { readonly kind: 'blob'; readonly digest: `sha256:${string}` };
 
@@ -47,7 +47,7 @@ export interface PlainFeature {
   readonly type: ColumnType;
 }
 
-export interface AggregationSpec {
+interface AggregationSpec {
   readonly name: string;
   readonly fn: AggregateFunction;
   readonly column: string;
@@ -99,7 +99,7 @@ export function featuresOf(view: FeatureView): readonly ViewColumn[] {
   ];
 }
 
-export const aggregationType = (fn: AggregateFunction): ColumnType => (fn === 'count' ? 'int64' : 'double');
+const aggregationType = (fn: AggregateFunction): ColumnType => (fn === 'count' ? 'int64' : 'double');
 
 /** To how many decimal places values of DOUBLE columns are rounded when nothing is said. */
 const defaultPlaces = 6;

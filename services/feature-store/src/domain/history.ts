@@ -18,7 +18,7 @@ export interface History {
 export const emptyHistory: History = { entries: [], dropped: false };
 
 /** Most rows that are kept of a key. */
-export const longestHistory = 512;
+const longestHistory = 512;
 
 /** Adds rows in any order; of the same event time the one that {@link compareEntries} puts last is kept. */
 export function addEntries(history: History, added: readonly Entry[], horizonUs: number): History {

@@ -5,7 +5,7 @@ import { hops, levelOf } from './window.ts';
 export type Cell = null | boolean | number | bigint | string;
 
 /** A column whose values go into windows, with the decimal places they are rounded to. */
-export interface Measure {
+interface Measure {
   readonly column: string;
   readonly places: number;
 }

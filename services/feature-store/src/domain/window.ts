@@ -6,7 +6,7 @@ import { dayUs, floorTo, hourUs, minuteUs } from './time.ts';
  */
 export const hops = [5 * minuteUs, hourUs, dayUs] as const;
 
-export const longestWindowUs = 366 * dayUs;
+const longestWindowUs = 366 * dayUs;
 
 /** Which of {@link hops} a window moves by: 0 below 12 hours, 1 below 12 days, 2 from there on. */
 export function levelOf(windowUs: number): 0 | 1 | 2 {

@@ -3,7 +3,7 @@ import { CodedError, invalidField } from '@millrace/errors';
 import { literal } from './quote.ts';
 
 /** The table that a transformation reads. */
-export const sourceTable = 'source';
+const sourceTable = 'source';
 
 const allowed = `a single SELECT over the table ${sourceTable}`;
 const tableFunctions = new Set(['unnest', 'range', 'generate_series']);

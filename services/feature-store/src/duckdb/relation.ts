@@ -44,7 +44,7 @@ export function transformed(source: LocalSource, sql: string): string {
 }
 
 /** Names of the columns that {@link viewRows} makes. */
-export const rowColumns = {
+const rowColumns = {
   key: (i: number) => `k${i}`,
   /** The value of a measure as a double, for the least and greatest. */
   value: (i: number) => `x${i}`,

@@ -23,7 +23,7 @@ export const columnsOf = (columns: readonly wire.ColumnSchema[]): readonly Colum
   columns.map(({ name, type }) => ({ name, type: typeOfWire(type)! }));
 
 /** The name of a view that fits. */
-export async function viewThat(
+async function viewThat(
   store: Store,
   project: string,
   fits: (view: FeatureView) => boolean,

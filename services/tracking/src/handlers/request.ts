@@ -59,9 +59,6 @@ export function createOnce(ledger: RequestLedger): Once {
   return (method, project, request, run) => {
     const { name, input, output, parent } = method;
     const options = { ledger, method: `${parent.typeName}/${name}`, project, input, output };
-    // Documents remember bare request ids, so the method is added: two methods may be called with the same one.
-    return mutate(options, request, ({ id, requestId }) =>
-      run(id, requestId ? { requestId: `${name}:${requestId}` } : {}),
-    );
+    return mutate(options, request, ({ id, requestId }) => run(id, requestId ? { requestId } : {}));
   };
 }

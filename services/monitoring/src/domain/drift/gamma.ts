@@ -5,7 +5,7 @@ const lanczos = [
 ];
 
 /** The logarithm of the gamma function, for x > 0. */
-export function logGamma(x: number): number {
+function logGamma(x: number): number {
   let series = lanczos[0]!;
   for (let i = 1; i < lanczos.length; i++) series += lanczos[i]! / (x - 1 + i);
   const t = x + 6.5;

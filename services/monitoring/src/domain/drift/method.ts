@@ -1,7 +1,7 @@
 import type { ColumnProfile } from '../column.ts';
 
 /** Ways to compare two samples. */
-export const methods = ['ks', 'psi', 'wasserstein', 'jensen-shannon', 'chi-square'] as const;
+const methods = ['ks', 'psi', 'wasserstein', 'jensen-shannon', 'chi-square'] as const;
 export type Method = (typeof methods)[number];
 
 /** Whether a method gives a p-value, small where samples differ, or a distance, large where they do; and from where it is drift. */
