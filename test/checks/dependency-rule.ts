@@ -60,5 +60,7 @@ function layerRule(path: string, file: string, service: string, refuse: (why: st
 
 function layerOf(path: string, service: string): Layer | undefined {
   const inner = path.slice(`services/${service}/src/`.length);
-  return (Object.keys(layers) as Layer[]).find((layer) => inner === `${layer}.ts` || inner.startsWith(`${layer}/`));
+  return (Object.keys(layers) as Layer[]).find(
+    (layer) => inner === `${layer}.ts` || inner.startsWith(`${layer}/`),
+  );
 }

@@ -75,9 +75,9 @@ export function numbersOf(column: Column): Float64Array {
       : column.type === ColumnType.BOOL
         ? column.bools
         : column.int64s;
-  const scale = column.type === ColumnType.TIMESTAMP ? 1e-3 : 1;
+  const divisor = column.type === ColumnType.TIMESTAMP ? 1000 : 1;
   return Float64Array.from(values, (value, row) =>
-    hasValue(column, row) ? Number(value) * scale : Number.NaN,
+    hasValue(column, row) ? Number(value) / divisor : Number.NaN,
   );
 }
 

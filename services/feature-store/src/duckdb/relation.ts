@@ -43,16 +43,6 @@ export function transformed(source: LocalSource, sql: string): string {
   return `WITH source AS NOT MATERIALIZED (${readSource(source)}), given AS (${sql}\n) SELECT * FROM given`;
 }
 
-/** Names of the columns that {@link viewRows} makes. */
-const rowColumns = {
-  key: (i: number) => `k${i}`,
-  /** The value of a measure as a double, for the least and greatest. */
-  value: (i: number) => `x${i}`,
-  /** The value of a measure in units. */
-  units: (i: number) => `u${i}`,
-  plain: (i: number) => `p${i}`,
-};
-
 /**
  * A SELECT of a view's rows in the form both paths work from: `k0…` the key, `t` the event time and `c` the creation in
  * microseconds, `x0…` and `u0…` the measures, `p0…` the plain features. Rows without key or time are left out, values
