@@ -14,7 +14,7 @@ type Check = () => Promise<string>;
 
 const checks: Readonly<Record<string, Check>> = {
   types: command('tsc', ['-p', '.']),
-  'lint and format': command('biome', ['ci', '--error-on-warnings', '.']),
+  'lint and format': command('biome', ['ci', '--colors=off', '--error-on-warnings', '.']),
   'dead code': command('knip', ['--no-progress']),
   'buf lint': command('buf', ['lint'], 'proto'),
   'buf format': command('buf', ['format', '--diff', '--exit-code'], 'proto'),
