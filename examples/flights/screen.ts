@@ -99,6 +99,9 @@ function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1).padStart(6)} s`;
 }
 
+/** One line of the terminal, however much there is to say; of a file when there is no terminal. */
 function clip(text: string): string {
-  return text.length > width + 30 ? `${text.slice(0, width + 29)}…` : text;
+  const room = process.stdout.columns || width;
+  const line = text.replaceAll(/\s*\n\s*/g, ' ');
+  return line.length > room ? `${line.slice(0, room - 1)}…` : line;
 }

@@ -10,6 +10,7 @@ import {
 } from '@millrace/contracts';
 import type { RecordedEvent } from '@millrace/contracts/common';
 import { type PipelineRunState, PipelineRunStateSchema } from '@millrace/contracts/pipelines';
+import { type GateResult, GateVerdict } from '@millrace/contracts/registry';
 import type { Millrace } from '@millrace/sdk';
 import { insist } from './replay/patience.ts';
 
@@ -52,6 +53,23 @@ export async function readStory(millrace: Millrace, sinceMs: number): Promise<re
   return moments.sort((a, b) => a.timeMs - b.timeMs);
 }
 
+/** What a gate saw, in numbers: `gate better-than-champion passed: auc 0.7252 against 0.7074`. */
+export function gateLine({ gate, verdict, reason, inputs }: GateResult): string {
+  const said = `gate ${gate.split('/').at(-1)} ${verdict === GateVerdict.PASSED ? 'passed' : 'refused'}`;
+  const seen = new Map<string, { candidate?: number; champion?: number }>();
+  for (const { path, value } of inputs) {
+    const [, side, metric] = /^(candidate|champion)\.metrics(?:\.|\[")([^"\]]+)/.exec(path) ?? [];
+    if (!side || !metric || value.case !== 'number') continue;
+    seen.set(metric, { ...seen.get(metric), [side]: value.value });
+  }
+  const numbers = [...seen].flatMap(([metric, { candidate, champion }]) => {
+    if (candidate === undefined) return [];
+    const against = champion === undefined ? '' : ` against ${champion.toFixed(4)}`;
+    return [`${metric} ${candidate.toFixed(4)}${against}`];
+  });
+  return `${said}: ${numbers.length > 0 ? numbers.join(', ') : reason}`;
+}
+
 type Teller = (event: RecordedEvent) => string | undefined;
 
 /** What is worth telling, and how. */
@@ -65,7 +83,7 @@ const tellers: ReadonlyMap<string, Teller> = new Map<string, Teller>([
     registryEvents.gateDecided.type,
     ({ data }) => {
       const { decision } = fromBinary(registryEvents.gateDecided.schema, data);
-      return `gate: ${decision?.reason}`;
+      return decision?.results.map(gateLine).join('; ') || `gate: ${decision?.reason}`;
     },
   ],
   [

@@ -4,6 +4,7 @@ import { delimiter, join } from 'node:path';
 import { dependencyRule } from './dependency-rule.ts';
 import { fileSizes } from './file-sizes.ts';
 import { generated } from './generated.ts';
+import { readmeCode } from './readme-code.ts';
 import { readmes } from './readmes.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -23,6 +24,7 @@ const checks: Readonly<Record<string, Check>> = {
   'dependency rule': () => dependencyRule(root),
   'file sizes': () => fileSizes(root),
   readmes: () => readmes(root),
+  'readme code': () => readmeCode(root),
 };
 
 function command(name: string, args: readonly string[], folder = '.'): Check {

@@ -4,7 +4,7 @@
  * `--only training|replay` one of the two disturbed plays.
  */
 import { parseArgs } from 'node:util';
-import { differences } from './end-state.ts';
+import { differences, streamsAspect } from './end-state.ts';
 import { type Kill, killAll, replayKills, trainingKills } from './kills.ts';
 import { type Played, play } from './play.ts';
 
@@ -27,6 +27,9 @@ function tell(ok: boolean, what: string, reasons: readonly string[] = []): void 
 
 const peace = await attempt('in peace', () => play({ ...days, limitMs: left() }));
 if (peace) {
+  const empty = Object.keys(peace.state).filter((aspect) => isEmpty(peace.state[aspect]));
+  tell(empty.length === 0, 'in peace: every aspect of the end state says something', empty);
+  tellStreams('in peace', peace);
   for (const [title, kills, shift] of [
     ['training', trainingKills, 0],
     ['replay', replayKills, 1000],
@@ -54,10 +57,26 @@ async function compare(title: string, kills: readonly Kill[], chosen: number, ca
     const when = kill.step ? `step ${kill.step.name} of run ${kill.step.run}` : String(kill.after);
     tell(struck.includes(kill), `${title}: ${kill.victim} killed at ${when}`);
   }
+  tellStreams(title, disturbed);
   for (const aspect of Object.keys(calm.state)) {
     const found = differences(calm.state[aspect], disturbed.state[aspect]);
     tell(found.length === 0, `${title}: ${aspect} as in peace`, found);
   }
+}
+
+/** A stream is a whole copy of its record, kills or not. */
+function tellStreams(title: string, { state }: Played): void {
+  const faults = Object.entries(state[streamsAspect] as Record<string, readonly string[]>);
+  const found = faults.flatMap(([context, texts]) => texts.map((text) => `${context}: ${text}`));
+  tell(found.length === 0, `${title}: each stream holds each event of its record once, in order`, found);
+}
+
+function isEmpty(value: unknown): boolean {
+  return (
+    value === undefined ||
+    value === '' ||
+    (typeof value === 'object' && Object.keys(value ?? {}).length === 0)
+  );
 }
 
 async function attempt(what: string, run: () => Promise<Played>): Promise<Played | undefined> {

@@ -15,6 +15,9 @@ import { readRecord, streamFaults } from './records.ts';
  */
 export type EndState = Readonly<Record<string, unknown>>;
 
+/** What each stream lacks of its record or has too much. */
+export const streamsAspect = 'gaps and repeats in the streams';
+
 /** Reads the end state from the example's outcome and from the services. */
 export async function readEndState(millrace: Millrace, outcome: unknown, natsUrl: string): Promise<EndState> {
   const { days, judgements, counts, retrainings, promoted } = outcome as Record<string, unknown>;
@@ -40,7 +43,7 @@ export async function readEndState(millrace: Millrace, outcome: unknown, natsUrl
     'tracked runs': runs,
     lineage,
     'logged inferences': logged,
-    'gaps and repeats in the streams': faults,
+    [streamsAspect]: faults,
   };
 }
 

@@ -35,13 +35,13 @@ test('versions order by number, not by text', () => {
 const debian = `# comment
 Types: deb
 # another
-URIs: http://deb.debian.org/debian
+URIs: http://mirror.example/debian
 Suites: bookworm bookworm-updates
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 Types: deb
-URIs: http://deb.debian.org/debian-security
+URIs: http://mirror.example/debian-security
 Suites: bookworm-security
 Components: main
 
@@ -60,7 +60,7 @@ Components: stable
 test('the archive of the machine itself is found among deb822 sources', () => {
   expect(planApt(parseDeb822(debian), 'debian', 'bookworm')).toEqual([
     {
-      uri: 'http://deb.debian.org/debian',
+      uri: 'http://mirror.example/debian',
       component: 'main',
       suites: ['forky', 'sid', 'trixie'],
       signedBy: '/usr/share/keyrings/debian-archive-keyring.gpg',

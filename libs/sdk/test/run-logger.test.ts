@@ -50,9 +50,9 @@ test('what is logged arrives once and in order, artifacts and inputs too', async
   const { inputs } = await millrace.tracking.listInputs({ parent: run.name });
   expect(inputs.map((input) => input.dataset?.name)).toEqual(['flights']);
   const { entries } = await millrace.tracking.listArtifacts({ parent: run.name, folder: 'model' });
-  expect(entries.map((entry) => [entry.path, Number(entry.kind.case === 'file' ? entry.kind.value.sizeBytes : 0)])).toEqual([
-    ['model/weights.bin', bytes.length],
-  ]);
+  expect(
+    entries.map((entry) => [entry.path, Number(entry.kind.case === 'file' ? entry.kind.value.sizeBytes : 0)]),
+  ).toEqual([['model/weights.bin', bytes.length]]);
 });
 
 test('a call whose answer is lost is tried again and counted once', async () => {

@@ -89,6 +89,18 @@ test('a baseline is made of a training set page by page, once for each name', as
   await expect(client.createBaseline({ parent, rows: missing })).rejects.toMatchObject({ kind: 'not_found' });
 });
 
+test('a wide baseline fits in its document, with smaller samples', async () => {
+  const doubles = Array.from({ length: 8000 }, (_, i) => i);
+  const columns = Array.from({ length: 250 }, (_, i) => ({
+    name: `x${i}`,
+    type: ColumnType.DOUBLE,
+    doubles,
+  }));
+  const request = { parent, rows: { case: 'batch', value: { rowCount: 8000, columns } } as const };
+  const { baseline } = await client.createBaseline(request, { deadlineMs: 30_000 });
+  expect(baseline?.columns).toHaveLength(250);
+});
+
 test('an etag stands for the spec: traffic does not change it, another apply does', async () => {
   const spec = hourly('etag', 'etag');
   const made = (await client.applyMonitor({ monitor: spec })).monitor;

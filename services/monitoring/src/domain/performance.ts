@@ -61,7 +61,7 @@ export function regression({ scores, labels }: Labelled): MetricValue[] {
 }
 
 /** The probability that a yes scores above a no, ties counting half. Source: Hanley and McNeil, Radiology 143 (1982). */
-export function areaUnderCurve(scores: Float64Array, labels: Float64Array): number {
+function areaUnderCurve(scores: Float64Array, labels: Float64Array): number {
   const order = Uint32Array.from(scores.keys()).sort((a, b) => scores[a]! - scores[b]!);
   let positives = 0;
   let rankSum = 0;

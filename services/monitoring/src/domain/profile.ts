@@ -6,14 +6,16 @@ const maxDistinct = 1000;
 const maxCategories = 100;
 /** More rows than this are thinned evenly over the sorted values: quantiles stay, tests stay quick. */
 const sampleSize = 20_000;
+/** Values a baseline keeps of all its columns together: 8 MiB of them. */
+const maxSamples = 1_048_576;
 
-/** Profiles a baseline's column. */
-export function profileReference(data: ColumnData): ReferenceColumn {
+/** Profiles a baseline's column, with a sample of at most `size` values. */
+export function profileReference(data: ColumnData, size = sampleSize): ReferenceColumn {
   if (data.kind === 'category')
     return { ...profileCategories(data.name, data.values), sample: new Float64Array() };
   const sorted = sortedValues(data.values);
   const edges = quantileEdges(sorted);
-  return { ...profileNumbers(data.name, data.values, sorted, edges), sample: thin(sorted) };
+  return { ...profileNumbers(data.name, data.values, sorted, edges), sample: thin(sorted, size) };
 }
 
 /** Profiles a window's column in the bins of its reference. */
@@ -105,9 +107,14 @@ function distinctOf(sorted: Float64Array): number {
   return distinct;
 }
 
-/** Keeps at most `sampleSize` values, evenly spaced by rank, the ends included. */
-export function thin(sorted: Float64Array): Float64Array {
-  if (sorted.length <= sampleSize) return sorted;
-  const step = (sorted.length - 1) / (sampleSize - 1);
-  return Float64Array.from({ length: sampleSize }, (_, i) => sorted[Math.round(i * step)]!);
+/** How many values of each column a baseline keeps: fewer where there are many columns, as one document holds them all. */
+export function sampleSizeOf(columns: number): number {
+  return Math.max(100, Math.min(sampleSize, Math.floor(maxSamples / Math.max(columns, 1))));
+}
+
+/** Keeps at most `size` values, evenly spaced by rank, the ends included. */
+export function thin(sorted: Float64Array, size = sampleSize): Float64Array {
+  if (sorted.length <= size) return sorted;
+  const step = (sorted.length - 1) / (size - 1);
+  return Float64Array.from({ length: size }, (_, i) => sorted[Math.round(i * step)]!);
 }

@@ -11,7 +11,7 @@ import { draft } from '@millrace/events';
 import type { Handlers } from '@millrace/rpc';
 import { type Mutation, mutate } from '@millrace/service';
 import type { ColumnData } from '../domain/column.ts';
-import { profileReference } from '../domain/profile.ts';
+import { profileReference, sampleSizeOf } from '../domain/profile.ts';
 import { baselineKey } from '../store/close.ts';
 import type { BaselineDoc } from '../store/collections.ts';
 import { fromBatch, joinColumns, toBytes } from '../store/column-codec.ts';
@@ -50,7 +50,7 @@ export function baselineHandlers(context: Context): BaselineHandlers {
       source,
       rowCount,
       columns: columns
-        .map(profileReference)
+        .map((column) => profileReference(column, sampleSizeOf(columns.length)))
         .map(({ sample, ...profile }) => ({ ...profile, sampleBytes: toBytes(sample) })),
       metrics: request.metrics.map(({ key, value }) => [key, value] as const),
       createdMs: now(),

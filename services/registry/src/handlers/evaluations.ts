@@ -19,6 +19,8 @@ export function evaluationHandlers(registry: Registry): Pick<Handlers<typeof Reg
       const ref = numberedVersion(request.parent, 'parent');
       const { dataset, datasetDigest, metrics, rowCount, sourceRun } = request.evaluation!;
       requireProject(ref.project, sourceRun, 'evaluation.source_run');
+      if (rowCount > Number.MAX_SAFE_INTEGER)
+        throw invalidField('evaluation.row_count', String(rowCount), `at most ${Number.MAX_SAFE_INTEGER}`);
       const seen = new Set<string>();
       for (const [i, { name }] of metrics.entries()) {
         if (seen.has(name))

@@ -1,0 +1,143 @@
+import { type Collection, type DocumentStore, newId, openDocuments } from '@millrace/documents';
+import { tempDir } from '@millrace/testing';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type MonitorSpec, newMonitor } from '../src/domain/monitor.ts';
+import { createJobs } from '../src/jobs.ts';
+import { closeWindows } from '../src/store/close.ts';
+import { collections } from '../src/store/collections.ts';
+import { takeLabels, takeRows } from '../src/store/intake.ts';
+import { monitorKey } from '../src/store/keys.ts';
+import { clearRemovals, forgetLabels } from '../src/store/removal.ts';
+import { openStore, type Store } from '../src/store/store.ts';
+
+const hour = 3_600_000;
+const day = 24 * hour;
+const deployment = 'projects/p/deployments/d';
+const modelVersion = 'projects/p/models/m/versions/1';
+
+const spec: MonitorSpec = {
+  deployment,
+  baseline: '',
+  window: { lengthMs: hour, offsetMs: 0, latenessMs: 0, labelDelayMs: hour, minRows: 1 },
+  drift: { columns: [], overrides: [], share: 0.5, correction: 'none' },
+  prediction: { task: 'regression', column: 'score', threshold: 0.5 },
+  rules: [],
+  paused: false,
+  description: '',
+  tags: [],
+};
+
+let documents: DocumentStore;
+let store: Store;
+let folder: ReturnType<typeof tempDir>;
+
+beforeEach(async () => {
+  folder = tempDir('millrace-tidy-');
+  documents = await openDocuments({ url: `sqlite:${folder.path}/d.db`, collections });
+  store = openStore(documents);
+});
+afterEach(async () => {
+  await documents.close();
+  await folder.remove();
+});
+
+const monitored = async (id: string, more: Partial<MonitorSpec> = {}) => {
+  const monitor = newMonitor('p', id, { ...spec, ...more }, 0);
+  await store.monitors.insert(monitorKey(monitor), monitor);
+  return monitorKey(monitor);
+};
+const rows = (timesMs: readonly number[]) => {
+  const outputs = [{ name: 'score', kind: 'number' as const, values: Float64Array.from(timesMs) }];
+  const inferenceIds = timesMs.map(String);
+  return takeRows(store, {
+    id: newId(),
+    deployment,
+    modelVersion,
+    loggedMs: 400 * day,
+    inferenceIds,
+    timesMs,
+    inputs: [],
+    outputs,
+  });
+};
+const labels = (knownMs: number, of = deployment) =>
+  takeLabels(store, {
+    id: newId(),
+    deployment: of,
+    knownMs,
+    inferenceIds: ['x'],
+    values: Float64Array.of(1),
+  });
+const close = (key: string) => closeWindows(store, key, () => 0);
+/** Everything there is of a collection; the tests make less than a page. */
+const listed = async <T, F extends string>(collection: Collection<T, F>) => (await collection.find({})).items;
+const countOf = async (name: 'chunks' | 'labels' | 'reports' | 'removals') => {
+  const counts = {
+    chunks: () => listed(store.chunks),
+    labels: () => listed(store.labels),
+    reports: () => listed(store.reports),
+    removals: () => listed(store.removals),
+  };
+  return (await counts[name]()).length;
+};
+
+test('rows are kept until labels have come, but not for ever', async () => {
+  const key = await monitored('m');
+  await rows([0, hour, 2 * hour]);
+  await close(key);
+  expect([await countOf('reports'), await countOf('chunks')]).toEqual([2, 3]);
+  await labels(2 * hour);
+  await close(key);
+  expect(await countOf('chunks')).toBe(2);
+  await rows([34 * day]);
+  await close(key);
+  // Given up: the windows of the first day, for which no label came.
+  expect([await countOf('reports'), await countOf('chunks')]).toEqual([3, 1]);
+});
+
+test('where nothing is predicted, rows go as soon as they are judged', async () => {
+  const { prediction: _, ...plain } = spec;
+  const monitor = newMonitor('p', 'plain', plain, 0);
+  await store.monitors.insert(monitorKey(monitor), monitor);
+  await rows([0, hour]);
+  await close(monitorKey(monitor));
+  expect([await countOf('reports'), await countOf('chunks')]).toEqual([1, 1]);
+});
+
+test('a deleted monitor leaves its reports and nothing else, also after a crash in between', async () => {
+  const [gone, kept] = [await monitored('gone'), await monitored('kept')];
+  await rows([0, hour]);
+  await close(gone);
+  for (const key of [gone, kept]) await store.removals.upsert(key, () => ({ doc: { monitor: key } }));
+  await store.monitors.remove(gone);
+  await clearRemovals(store);
+  expect([await countOf('reports'), await countOf('removals')]).toEqual([1, 0]);
+  for (const left of [await listed(store.windows), await listed(store.chunks)])
+    expect(new Set(left.map(({ doc }) => doc.monitor))).toEqual(new Set([kept]));
+});
+
+test('labels go when no window waits for them, but never on the day they came', async () => {
+  const key = await monitored('m');
+  await rows([0, 20 * day]);
+  for (const time of [0, hour, 9 * day]) await labels(time);
+  await labels(0, 'projects/p/deployments/unwatched');
+  const tomorrow = Date.now() + 2 * day;
+  await forgetLabels(store, Date.now());
+  expect(await countOf('labels')).toBe(4);
+  // The window at 0 is still open: everything known since is needed; what nobody watches is not.
+  await forgetLabels(store, tomorrow);
+  expect(await countOf('labels')).toBe(3);
+  await close(key);
+  await forgetLabels(store, tomorrow);
+  expect(await countOf('labels')).toBe(1);
+});
+
+test('a monitor that cannot be judged does not keep the others from being judged', async () => {
+  await monitored('a', { baseline: 'not a name' });
+  const key = await monitored('b');
+  await rows([0, hour]);
+  const { jobs } = createJobs(store, Date.now, 'me');
+  await expect(jobs[0]?.run(new AbortController().signal)).rejects.toMatchObject({ code: 'INVALID_FIELD' });
+  const reports = await listed(store.reports);
+  expect(reports.map(({ doc }) => monitorKey({ project: doc.project, id: doc.monitor }))).toEqual([key]);
+});
