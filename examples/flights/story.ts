@@ -28,8 +28,9 @@ export interface Moment {
 
 const contexts: readonly Context[] = ['registry', 'pipelines', 'serving', 'monitoring'];
 const short = (name: string) => name.split('/').slice(2).join('/');
-const day = (time: Parameters<typeof timestampMs>[0] | undefined) =>
-  time ? new Date(timestampMs(time)).toISOString().slice(0, 10) : '';
+/** The day that ends at a moment. */
+const dayBefore = (end: Parameters<typeof timestampMs>[0] | undefined) =>
+  end ? new Date(timestampMs(end) - 1).toISOString().slice(0, 10) : '';
 
 /** Tells what happened from the services' own records of their events, in order of time. */
 export async function readStory(millrace: Millrace, sinceMs: number): Promise<readonly Moment[]> {
@@ -105,7 +106,7 @@ const tellers: ReadonlyMap<string, Teller> = new Map<string, Teller>([
     monitoringEvents.driftDetected.type,
     ({ data }) => {
       const { windowEnd, share, reasons } = fromBinary(monitoringEvents.driftDetected.schema, data);
-      return `drift on the day before ${day(windowEnd)}: ${Math.round(share * 100)} % of columns; ${reasons[0]}`;
+      return `drift on ${dayBefore(windowEnd)}: ${Math.round(share * 100)} % of columns; ${reasons[0]}`;
     },
   ],
   [

@@ -170,21 +170,22 @@ async function readLineage(millrace: Millrace, titles: ReadonlyMap<string, strin
   return [...edges].sort();
 }
 
-/** What serving recorded of the deployment under watch, each inference once, and how many rows came twice. */
+/** What serving recorded of the deployment under watch: rows by version, and those that were recorded again. */
 async function readLogged(millrace: Millrace): Promise<unknown> {
   const deployment = `${millrace.parent}/deployments/${modelId}`;
   const versions = new Map<string, number>();
   const seen = new Set<string>();
+  let again = 0;
   for (const event of await readRecord(millrace, 'serving', [servingEvents.inferenceLogged.type])) {
     const data = fromBinary(servingEvents.inferenceLogged.schema, event.data);
     if (data.deployment !== deployment || data.shadow) continue;
     for (const id of data.inferenceIds) {
-      if (seen.has(id)) continue;
+      if (seen.has(id)) again++;
       seen.add(id);
       versions.set(data.modelVersion, (versions.get(data.modelVersion) ?? 0) + 1);
     }
   }
-  return Object.fromEntries([...versions].sort());
+  return { ...Object.fromEntries([...versions].sort()), again };
 }
 
 /** The name of an enum's value. */
