@@ -70,7 +70,7 @@ say(
 
 const counts = startCounts();
 const board = startBoard(millrace, flights.slice(0, 200));
-let [retrainings, promoted, swapMs] = [0, false, endMs];
+let [retrainings, failedRetrainings, promoted, swapMs] = [0, 0, false, endMs];
 await replay(millrace, {
   flights,
   fromMs: liveMs,
@@ -85,6 +85,7 @@ await replay(millrace, {
     const retraining = await untilRetrained(millrace, report);
     if (!retraining) return;
     retrainings++;
+    if (retraining.state !== PipelineRunState.SUCCEEDED) failedRetrainings++;
     const champion = await untilServed(millrace);
     promoted ||= !champion.endsWith('/1');
     swapMs = Math.min(swapMs, ended + dayMs);
@@ -102,7 +103,17 @@ const judgements = [
   ...(retrainings > 0 ? await judgeAll(millrace, swapMs, endMs, 'after') : []),
 ];
 const [story, days] = await Promise.all([readStory(millrace, begunMs), readDays(millrace)]);
-const outcome = { begunMs, story, judgements, days, counts, board: board.counts, retrainings, promoted };
+const outcome = {
+  begunMs,
+  story,
+  judgements,
+  days,
+  counts,
+  board: board.counts,
+  retrainings,
+  failedRetrainings,
+  promoted,
+};
 if (options.outcome)
   writeFileSync(
     options.outcome,

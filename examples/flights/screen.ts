@@ -12,6 +12,8 @@ export interface Outcome {
   readonly counts: Counts;
   readonly board: BoardCounts;
   readonly retrainings: number;
+  /** Those that did not succeed, so that no gate was asked. */
+  readonly failedRetrainings: number;
   readonly promoted: boolean;
 }
 
@@ -59,8 +61,10 @@ export function screen(outcome: Outcome): string {
   ].join('\n');
 }
 
-function verdict({ retrainings, promoted }: Outcome): string {
-  if (retrainings === 0) return 'No alarm was raised, so nothing was retrained.';
+function verdict({ retrainings, failedRetrainings, promoted }: Outcome): string {
+  if (retrainings === 0) return 'No alarm for drift was raised, so nothing was retrained.';
+  if (!promoted && failedRetrainings === retrainings)
+    return 'The retraining failed, so no gate was asked and the champion stayed.';
   if (!promoted)
     return 'The gate said no: the retrained model was not better on the recent flights, so the champion stayed.';
   return 'The gate said yes: the retrained model was better on the recent flights, and serving swapped to it.';

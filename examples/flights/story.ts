@@ -137,7 +137,7 @@ const tellers: ReadonlyMap<string, Teller> = new Map<string, Teller>([
     pipelinesEvents.triggerFired.type,
     ({ data }) => {
       const fired = fromBinary(pipelinesEvents.triggerFired.schema, data);
-      return `trigger ${short(fired.trigger)} started a run`;
+      return `trigger ${short(fired.trigger)} ${fired.run ? 'started a run' : `started no run: ${fired.reason}`}`;
     },
   ],
 ]);

@@ -42,9 +42,11 @@ export async function openFiles(folder: string): Promise<BlobStore> {
         await writeAll(file, input.chunks);
         const info = input.finish();
         const path = pathOf(info.digest);
-        if (await statOf(info.digest)) return info;
-        await mkdir(dirname(path), { recursive: true });
-        await rename(temporary, path);
+        if (!(await statOf(info.digest))) {
+          await mkdir(dirname(path), { recursive: true });
+          await rename(temporary, path);
+        }
+        // Also where it is there already: whoever renamed it may have been killed before the folders were synced.
         await syncFolder(dirname(path));
         await syncFolder(folder);
         return info;

@@ -2,9 +2,6 @@ import { type DescMethod, ScalarType } from '@bufbuild/protobuf';
 import { MethodOptions_IdempotencyLevel } from '@bufbuild/protobuf/wkt';
 import { type CodedError, isCoded } from '@millrace/errors';
 
-/** Standard methods that change nothing, by their names in our contracts. Source: google.aip.dev/131, /132. */
-const reading = /^(Get|BatchGet|List|Search|Query|Check)([A-Z]|$)/;
-
 const firstDelayMs = 50;
 const maxDelayMs = 2000;
 const maxAttempts = 8;
@@ -38,7 +35,6 @@ function isRepeatable(method: DescMethod, request: object): boolean {
   const level = method.idempotency;
   if (level === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS) return true;
   if (level === MethodOptions_IdempotencyLevel.IDEMPOTENT) return true;
-  if (method.parent.typeName.startsWith('millrace.') && reading.test(method.name)) return true;
   const field = method.input.fields.find((f) => f.name === 'request_id');
   if (field?.fieldKind !== 'scalar' || field.scalar !== ScalarType.STRING) return false;
   return Boolean((request as Readonly<Record<string, unknown>>)[field.localName]);

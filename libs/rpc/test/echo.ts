@@ -33,7 +33,7 @@ export const registry = declare(
   },
   {
     Echo: {
-      GetText: { ...unary, permission: 'echo.text.get' },
+      GetText: { ...unary, permission: 'echo.text.get', reads: true },
       SetText: { ...unary, permission: 'echo.text.set' },
       Count: { ...unary, serverStreaming: true, permission: 'echo.text.get' },
       Sum: { ...unary, clientStreaming: true, permission: 'echo.text.set' },

@@ -16,6 +16,7 @@ import {
   file_google_protobuf_timestamp,
   file_google_protobuf_wrappers,
   FieldDescriptorProto_Label as Label,
+  MethodOptions_IdempotencyLevel,
   MethodOptionsSchema,
   FieldDescriptorProto_Type as Type,
 } from '@bufbuild/protobuf/wkt';
@@ -48,6 +49,8 @@ export interface MethodSpec {
   readonly clientStreaming?: boolean;
   readonly serverStreaming?: boolean;
   readonly permission?: string;
+  /** It changes nothing. */
+  readonly reads?: boolean;
 }
 
 const pkg = 'millrace.rpctest.v1';
@@ -91,6 +94,7 @@ export function declare(
       name,
       method: Object.entries(methods).map(([method, spec]) => {
         const options = create(MethodOptionsSchema);
+        if (spec.reads) options.idempotencyLevel = MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
         if (spec.permission) setExtension(options, permission, spec.permission);
         return {
           name: method,

@@ -53,6 +53,12 @@ describe('pipelines', () => {
     expect(pipelineVersion?.specDigest).toBe(second.pipeline?.specDigest);
     const concurrent = await Promise.all(['d', 'e', 'f'].map((s) => apply({ steps: [quick(s)] })));
     expect(concurrent.map((c) => c.pipeline?.version).sort()).toEqual([4, 5, 6]);
+    const { pipeline } = await at.pipelines.getPipeline({ name });
+    const again = (etag = '') =>
+      at.pipelines.applyPipeline({ pipeline: { name, spec: { steps: [quick('g')] }, etag } });
+    await expect(again(third.pipeline?.etag)).rejects.toMatchObject({ kind: 'aborted' });
+    await expect(again('x')).rejects.toMatchObject({ violations: [{ field: 'pipeline.etag' }] });
+    expect((await again(pipeline?.etag)).pipeline?.version).toBe(7);
   });
 
   test('can be checked without being applied, and be given back as they were read', async () => {

@@ -5,6 +5,7 @@ import { type TempDir, tempDir } from '@millrace/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createCapacity } from '../src/engine/capacity.ts';
 import { createShards } from '../src/engine/shards.ts';
+import { lineReader } from '../src/executor/protocol.ts';
 
 describe('capacity', () => {
   const need = (cpu: number, memoryBytes = 0) => ({ cpu, memoryBytes });
@@ -29,6 +30,13 @@ describe('capacity', () => {
       false,
     ]);
   });
+});
+
+test('lines between the orchestrator and its supervisor survive a chunk that ends within a character', () => {
+  const lines: unknown[] = [];
+  const read = lineReader((line) => lines.push(line));
+  for (const byte of Buffer.from('{"argv":["Zürich ✈"]}\n')) read(Buffer.of(byte));
+  expect(lines).toEqual([{ argv: ['Zürich ✈'] }]);
 });
 
 describe('shards', () => {
@@ -74,6 +82,14 @@ describe('shards', () => {
     const one = await open('one');
     await one.renew();
     expect(['a', 'b', 'c', 'd', 'e'].every((key) => one.owns(key))).toBe(true);
+  });
+
+  test('are shared out although the note of the process before was cut short by a power cut', async () => {
+    mkdirSync(join(folder.path, 'one'));
+    writeFileSync(join(folder.path, 'one/instance.json'), '');
+    const one = await open('one');
+    await one.renew();
+    expect(one.owns('x')).toBe(true);
   });
 
   test('are not ours any more when the lease ran out by our own clock', async () => {

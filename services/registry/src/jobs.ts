@@ -24,7 +24,11 @@ async function finishValidations(registry: Registry, signal: AbortSignal): Promi
   const { items } = await registry.store.versions.find({ where: { state: 'PENDING' }, limit: 100 });
   for (const item of items) {
     if (signal.aborted) return;
-    if (item.createdAtMs <= registry.now() - leftBehindMs) await validate(registry, item);
+    if (item.createdAtMs > registry.now() - leftBehindMs) continue;
+    // One whose bytes cannot be read does not keep the others from being checked.
+    await validate(registry, item).catch((err: unknown) =>
+      registry.log.warn({ err, version: item.id }, 'a version could not be checked; it is tried again'),
+    );
   }
 }
 

@@ -62,12 +62,17 @@ export async function openEngine(
       await rm(folder, { recursive: true, force: true });
     },
   };
-  await engine.run("SET TimeZone = 'UTC'");
-  for (const macro of macros) await engine.run(macro);
-  await engine.run(`SET allowed_paths = [${files.map(literal).join(', ')}]`);
-  await engine.run(`SET allowed_directories = [${literal(`${folder}/`)}]`);
-  await engine.run('SET enable_external_access = false');
-  await engine.run('SET lock_configuration = true');
+  try {
+    await engine.run("SET TimeZone = 'UTC'");
+    for (const macro of macros) await engine.run(macro);
+    await engine.run(`SET allowed_paths = [${files.map(literal).join(', ')}]`);
+    await engine.run(`SET allowed_directories = [${literal(`${folder}/`)}]`);
+    await engine.run('SET enable_external_access = false');
+    await engine.run('SET lock_configuration = true');
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
   return engine;
 }
 

@@ -63,13 +63,14 @@ export async function applyDocument<T, F extends string>(
   return collection.change(id, change, { ...request, ...(expect === undefined ? {} : { expect }) });
 }
 
-/** One page of a collection's documents. */
+/** One page of a collection's documents: 0 means 100 of them, more than 1,000 means 1,000. */
 export async function pageOf<T, F extends string>(
   collection: Collection<T, F>,
   request: { readonly pageSize: number; readonly pageToken: string },
   query: Query<F>,
 ) {
   const after = request.pageToken === '' ? {} : { after: request.pageToken };
-  const { items, next } = await collection.find({ ...query, limit: request.pageSize || 100, ...after });
+  const limit = Math.min(request.pageSize || 100, 1000);
+  const { items, next } = await collection.find({ ...query, limit, ...after });
   return { items, nextPageToken: next ?? '' };
 }

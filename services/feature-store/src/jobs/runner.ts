@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Collection, EventDraft } from '@millrace/documents';
-import { from } from '@millrace/errors';
+import { from, isCoded } from '@millrace/errors';
 import type { Logger } from '@millrace/telemetry';
 import { begin, finish, type Job, type JobFailure } from '../domain/job.ts';
 import type { Store } from '../store/store.ts';
@@ -71,9 +71,16 @@ export function createRunner<T extends Job>(kind: JobKind<T>, options: RunnerOpt
       failure = describe(error, signal);
       log.warn({ err: error, job: id, code: failure.code }, 'a job failed');
     }
-    await kind.collection.change(id, (job, version) => {
-      const doc = finish({ ...job, ...result }, now(), failure);
-      return doc && { doc, emit: kind.ended(id, doc, version + 1) };
+    const end = (found: Partial<T>, error: JobFailure | null) =>
+      kind.collection.change(id, (job, version) => {
+        const doc = finish({ ...job, ...found }, now(), error);
+        return doc && { doc, emit: kind.ended(id, doc, version + 1) };
+      });
+    await end(result, failure).catch((error: unknown) => {
+      // A result that cannot be stored never can: left running, the job would be done again for ever, before all others.
+      if (!isCoded(error, 'TOO_LARGE') && !isCoded(error, 'EVENT_TOO_LARGE')) throw error;
+      log.warn({ err: error, job: id }, 'the result of a job is too large to be stored');
+      return end({}, describe(error, signal));
     });
   }
 

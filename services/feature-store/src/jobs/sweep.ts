@@ -21,6 +21,8 @@ export async function sweep(store: Store, pushes: Pushes, nowMs: number, signal:
     }
     if (view) await pushes.carryOver(view);
     await removeOnline(store, doc, signal);
+    // Interrupted: the entry stays, or what is left would never be found again.
+    if (signal.aborted) return;
     if (!view) {
       for await (const { id: push } of all(store.pushes, { where: { uid: doc.uid } }))
         await store.pushes.remove(push);

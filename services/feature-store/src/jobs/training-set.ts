@@ -5,7 +5,7 @@ import type { BlobStore } from '@millrace/blobs';
 import { names } from '@millrace/contracts';
 import { ColumnBatchSchema } from '@millrace/contracts/common';
 import { featuresEvents } from '@millrace/contracts/features-events';
-import { wrongState } from '@millrace/errors';
+import { isCoded, wrongState } from '@millrace/errors';
 import { draft } from '@millrace/events';
 import { readBatch } from '../batch.ts';
 import { type FeatureView, viewPlan } from '../domain/definition.ts';
@@ -145,14 +145,22 @@ export function trainingSetJob(parts: TrainingSetParts): JobKind<TrainingSet> {
     data: { trainingSet: trainingSetMessage({ id, doc, version }) },
   });
 
+  /** Tells of a complete set; without its columns where their statistics would outgrow an event. */
+  function created(id: string, doc: TrainingSet, version: number) {
+    try {
+      return draft(featuresEvents.trainingSetCreated, about(id, doc, version));
+    } catch (error) {
+      if (!isCoded(error, 'EVENT_TOO_LARGE')) throw error;
+      return draft(featuresEvents.trainingSetCreated, about(id, { ...doc, columns: [] }, version));
+    }
+  }
+
   return {
     collection: store.trainingSets,
     run,
     began: () => [],
     ended: (...of) => [
-      of[1].state === 'failed'
-        ? draft(featuresEvents.trainingSetFailed, about(...of))
-        : draft(featuresEvents.trainingSetCreated, about(...of)),
+      of[1].state === 'failed' ? draft(featuresEvents.trainingSetFailed, about(...of)) : created(...of),
     ],
   };
 }

@@ -102,6 +102,11 @@ async function readRows(
   const { rows } = request;
   if (rows.case === 'batch') return { source: '', columns: fromBatch(rows.value, 'batch') };
   if (rows.case !== 'trainingSet') throw invalidField('rows', 'are not given', 'training_set or batch');
+  if (
+    names.trainingSet.parse(rows.value, 'training_set').project !==
+    names.project.parse(request.parent).project
+  )
+    throw invalidField('training_set', 'is of another project', `a training set of ${request.parent}`);
   const pages: ColumnBatch[] = [];
   for await (const page of features.readTrainingSet({ name: rows.value }, { deadlineMs: readMs })) {
     if (page.rows) pages.push(page.rows);

@@ -36,10 +36,10 @@ export async function createShards(options: ShardOptions): Promise<Shards> {
   async function releaseDead(): Promise<void> {
     await mkdir(options.folder, { recursive: true });
     const path = join(options.folder, 'instance.json');
-    const before = await readFile(path, 'utf8').then(
-      (text) => JSON.parse(text) as { owner: string; pid: number; start: string },
-      () => undefined,
-    );
+    // A note that was being written at a power cut says nothing; the leases then run out by themselves.
+    const before = await readFile(path, 'utf8')
+      .then((text) => JSON.parse(text) as { owner: string; pid: number; start: string })
+      .catch(() => undefined);
     if (before && !isAlive(before))
       for (let shard = 0; shard < count; shard++) await leases.release(nameOf(shard), before.owner);
     await writeFile(path, JSON.stringify({ owner, pid: process.pid, start: startOf(process.pid) ?? '' }));

@@ -97,6 +97,7 @@ export function attemptEnv(
   return Object.entries(own).map(([name, value]) => ({
     name,
     value,
-    secret: name === 'MILLRACE_AUTH_TOKEN',
+    // An address may carry a password.
+    secret: name === 'MILLRACE_AUTH_TOKEN' || /:\/\/[^/]*@/.test(value),
   }));
 }

@@ -27,12 +27,17 @@ export function openLog(
   function put(bytes: Buffer): void {
     if (cut || bytes.length === 0) return;
     const room = options.maxBytes - written;
-    for (let at = 0; at < Math.min(bytes.length, room); )
-      at += writeSync(file, bytes, at, Math.min(bytes.length, room) - at);
-    written += bytes.length;
-    if (bytes.length <= room) return;
-    cut = true;
-    writeSync(file, `\n[the log is cut here, at ${options.maxBytes} bytes]\n`);
+    try {
+      for (let at = 0; at < Math.min(bytes.length, room); )
+        at += writeSync(file, bytes, at, Math.min(bytes.length, room) - at);
+      written += bytes.length;
+      if (bytes.length <= room) return;
+      cut = true;
+      writeSync(file, `\n[the log is cut here, at ${options.maxBytes} bytes]\n`);
+    } catch {
+      // A full disk ends the log, not the process that looks after all steps.
+      cut = true;
+    }
   }
 
   /** Writes what is decided, masked, and returns what could be the beginning of a secret and waits for what follows. */

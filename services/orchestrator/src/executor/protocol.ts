@@ -1,3 +1,5 @@
+import { StringDecoder } from 'node:string_decoder';
+
 /** The lines of JSON between the orchestrator and its supervisor, over a local socket. */
 
 export type ToSupervisor =
@@ -41,9 +43,11 @@ export interface ProcessRecord {
 
 /** Splits bytes into JSON lines. */
 export function lineReader(handle: (line: unknown) => void): (chunk: Buffer) => void {
+  // A chunk may end in the middle of a character.
+  const decoder = new StringDecoder('utf8');
   let rest = '';
   return (chunk) => {
-    const lines = (rest + chunk.toString('utf8')).split('\n');
+    const lines = (rest + decoder.write(chunk)).split('\n');
     rest = lines.pop() ?? '';
     for (const line of lines) if (line) handle(JSON.parse(line));
   };

@@ -5,10 +5,10 @@
  * `node supervisor.ts SOCKET ORPHAN_GRACE_MS`
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { renameSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { openLog } from './log-file.ts';
+import { type LogFile, openLog } from './log-file.ts';
 import { signalGroup, startOf } from './process-identity.ts';
 import {
   type ExitRecord,
@@ -17,6 +17,8 @@ import {
   type ProcessRecord,
   type ToSupervisor,
 } from './protocol.ts';
+
+const streams = ['stdout', 'stderr'] as const;
 
 interface Running {
   readonly child: ChildProcess;
@@ -90,10 +92,13 @@ function start({
     say({ say: 'started', id, pid: known.child.pid ?? 0 });
     return;
   }
-  writeFileSync(join(folder, 'spawning'), '');
   const [program = '', ...args] = argv;
+  const logs: LogFile[] = [];
   let child: ChildProcess;
   try {
+    writeFileSync(join(folder, 'spawning'), '');
+    for (const name of streams)
+      logs.push(openLog(join(folder, `${name}.log`), { secrets, maxBytes: maxLogBytes }));
     child = spawn(program, args, {
       cwd: join(folder, 'work'),
       env,
@@ -101,16 +106,14 @@ function start({
       stdio: ['ignore', 'pipe', 'pipe'],
     });
   } catch (error) {
+    for (const log of logs) log.close();
     record(id, folder, { code: null, signal: null, refused: (error as Error).message });
     return;
   }
   const entry: Running = { child, stopping: false };
   running.set(id, entry);
-  const logs = (['stdout', 'stderr'] as const).map((name) => {
-    const log = openLog(join(folder, `${name}.log`), { secrets, maxBytes: maxLogBytes });
-    child[name]?.on('data', (chunk: Buffer) => log.write(chunk));
-    return log;
-  });
+  for (const [i, name] of streams.entries())
+    child[name]?.on('data', (chunk: Buffer) => logs[i]?.write(chunk));
   let recorded = false;
   const finish = (exit: ExitRecord) => {
     if (recorded) return;
@@ -175,13 +178,16 @@ function record(id: string, folder: string, exit: ExitRecord): void {
   say({ say: 'exited', id, exit });
 }
 
-/** Whole or not at all. The folder may be gone already when nobody waits for it any more. */
+/**
+ * Whole or not at all. The folder may be gone already when nobody waits for it any more, and the disk may be full: what
+ * could not be written is still told, and one step's record must not end the parent of all steps.
+ */
 function write(path: string, value: unknown): void {
   try {
     writeFileSync(`${path}.tmp`, JSON.stringify(value));
     renameSync(`${path}.tmp`, path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  } catch {
+    rmSync(`${path}.tmp`, { force: true });
   }
 }
 

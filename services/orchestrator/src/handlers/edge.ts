@@ -1,5 +1,6 @@
 import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import type { BlobStore } from '@millrace/blobs';
+import { invalidField } from '@millrace/errors';
 import type { CallContext } from '@millrace/rpc';
 import { type Mutation, mutate } from '@millrace/service';
 import type { Expressions } from '../domain/expression.ts';
@@ -40,6 +41,8 @@ export function pageOf(request: { readonly pageSize: number; readonly pageToken:
 }
 
 /** The version an etag stands for, as an expected version; empty means any. */
-export function expectOf(etag: string): { readonly expect?: number } {
-  return etag === '' ? {} : { expect: /^\d{1,15}$/.test(etag) ? Number(etag) : 0 };
+export function expectOf(etag: string, field = 'etag'): { readonly expect?: number } {
+  if (etag === '') return {};
+  if (/^[1-9]\d{0,14}$/.test(etag)) return { expect: Number(etag) };
+  throw invalidField(field, `${JSON.stringify(etag)} is no etag`, 'the etag of the resource as it was read');
 }

@@ -12,7 +12,7 @@ import { pipelineMessage, versionMessage } from '../convert/spec-out.ts';
 import { canonicalJson } from '../domain/json.ts';
 import { validateSpec } from '../domain/validate.ts';
 import { sha256 } from '../engine/work.ts';
-import { type Edge, once, pageOf } from './edge.ts';
+import { type Edge, expectOf, once, pageOf } from './edge.ts';
 
 /** The RPCs of pipelines and their versions. */
 export function pipelineHandlers(edge: Edge) {
@@ -61,7 +61,10 @@ export function pipelineHandlers(edge: Edge) {
       }
       const schemas = { input: ApplyPipelineRequestSchema, output: ApplyPipelineResponseSchema };
       return once(edge, context, project, schemas, request, async () => {
-        const { pipeline: applied, changed } = await store.applyPipeline(wanted);
+        const { pipeline: applied, changed } = await store.applyPipeline(
+          wanted,
+          expectOf(pipeline.etag, 'pipeline.etag'),
+        );
         return { pipeline: pipelineMessage(applied.doc, applied.version), changed };
       });
     },

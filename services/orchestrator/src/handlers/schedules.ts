@@ -61,7 +61,7 @@ export function scheduleHandlers(edge: Edge) {
     async applySchedule(request, context) {
       const fresh = await wanted(request.schedule);
       const { project, name } = fresh;
-      const { expect } = expectOf(request.schedule?.etag ?? '');
+      const { expect } = expectOf(request.schedule?.etag ?? '', 'schedule.etag');
       const schemas = { input: ApplyScheduleRequestSchema, output: ApplyScheduleResponseSchema };
       return once(edge, context, project, schemas, request, async () => {
         const id = `${project}/${name}`;

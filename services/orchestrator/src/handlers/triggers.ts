@@ -62,7 +62,7 @@ export function triggerHandlers(edge: Edge, onChange: () => void) {
     async applyTrigger(request, context) {
       const fresh = await wanted(request.trigger);
       const { project, name } = fresh;
-      const { expect } = expectOf(request.trigger?.etag ?? '');
+      const { expect } = expectOf(request.trigger?.etag ?? '', 'trigger.etag');
       const schemas = { input: ApplyTriggerRequestSchema, output: ApplyTriggerResponseSchema };
       const answer = await once(edge, context, project, schemas, request, async () => {
         const id = `${project}/${name}`;

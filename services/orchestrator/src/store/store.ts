@@ -1,4 +1,5 @@
 import {
+  type ChangeOptions,
   createRequestLedger,
   type DocumentStore,
   type Page,
@@ -6,7 +7,7 @@ import {
   type Versioned,
   type WriteOptions,
 } from '@millrace/documents';
-import { wrongState } from '@millrace/errors';
+import { notFound, versionConflict, wrongState } from '@millrace/errors';
 import { decideRun, type RunCommand } from '../domain/decide-run.ts';
 import { decideTask, type TaskCommand } from '../domain/decide-task.ts';
 import { decideApply, type Pipeline } from '../domain/pipeline.ts';
@@ -61,10 +62,13 @@ export function createStore(documents: DocumentStore, now: () => number) {
     /** Applies a specification. The version it follows is kept first, so that no version is ever without its document. */
     async applyPipeline(
       wanted: Parameters<typeof decideApply>[1],
+      { expect }: Pick<ChangeOptions, 'expect'> = {},
     ): Promise<{ pipeline: Versioned<Pipeline>; changed: boolean }> {
       const id = `${wanted.project}/${wanted.name}`;
       for (;;) {
         const present = await pipelines.get(id);
+        if (expect !== undefined && present?.version !== expect)
+          throw present ? versionConflict(id, expect, present.version) : notFound(id);
         const decision = decideApply(present?.doc, wanted, now());
         if (present && !decision) return { pipeline: present, changed: false };
         if (present && decision?.newVersion)
@@ -72,7 +76,7 @@ export function createStore(documents: DocumentStore, now: () => number) {
             doc ? undefined : { doc: present.doc },
           );
         let changed = false;
-        const pipeline = await pipelines.upsert(id, (doc) => {
+        const decide = (doc: Pipeline | undefined) => {
           changed = false;
           // Another call was faster: what it did is looked at anew.
           if (doc?.version !== present?.doc.version) return undefined;
@@ -83,7 +87,10 @@ export function createStore(documents: DocumentStore, now: () => number) {
             doc: again.pipeline,
             ...(again.newVersion ? { emit: [pipelineApplied(again.pipeline, now())] } : {}),
           };
-        });
+        };
+        const pipeline = await (expect === undefined
+          ? pipelines.upsert(id, decide)
+          : pipelines.change(id, decide, { expect }));
         if (pipeline && pipeline.doc.specDigest === wanted.specDigest) return { pipeline, changed };
       }
     },

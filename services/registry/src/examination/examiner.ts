@@ -53,6 +53,11 @@ function examineInWorker(path: string, limits: ModelLimits): Promise<Examination
       clearTimeout(timer);
       reject(error);
     });
+    // Without this a worker that ends without a word would hold up every examination after it.
+    worker.once('exit', () => {
+      clearTimeout(timer);
+      reject(new Error('the worker ended without an answer'));
+    });
   });
 }
 

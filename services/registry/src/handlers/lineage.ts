@@ -17,10 +17,11 @@ export function lineageService(registry: Registry): Implementation {
       const { resource, direction } = request;
       if (!nodeKind(resource)) {
         const allowed =
-          'a run, training set, feature view, source, pipeline, pipeline run, model version, deployment, trigger or schedule';
+          'a run, training set, feature view, source, pipeline, pipeline run, model version, deployment, data set, trigger or schedule';
         throw invalidField('resource', `${JSON.stringify(resource.slice(0, 120))} has no lineage`, allowed);
       }
       const times = new Map<Edge, number>();
+      let cut = false;
       const found = await reach(
         {
           resource,
@@ -30,7 +31,8 @@ export function lineageService(registry: Registry): Implementation {
         },
         async (resources, way) => {
           const where = way === 'up' ? { to: { in: resources } } : { from: { in: resources } };
-          const { items } = await edges.find({ where, limit: maxEdges });
+          const { items, next } = await edges.find({ where, limit: maxEdges });
+          cut ||= next !== undefined;
           for (const item of items) times.set(item.doc, item.createdAtMs);
           return items.map((item) => item.doc);
         },
@@ -46,7 +48,7 @@ export function lineageService(registry: Registry): Implementation {
           kind: edgeKinds.toWire(row.kind),
           createTime: timestampFromMs(times.get(row) ?? 0),
         })),
-        truncated: found.truncated,
+        truncated: found.truncated || cut,
       };
     },
   });

@@ -44,9 +44,9 @@ export function maskedFields<const F extends string>(
   });
 }
 
-/** The size of a page. */
+/** The size of a page: 0 means 100, more than 1,000 means 1,000. */
 export function pageLimit(pageSize: number): number {
-  return pageSize || 100;
+  return Math.min(pageSize || 100, 1000);
 }
 
 /** What `find` continues after. */

@@ -90,7 +90,9 @@ export function createBatchQueue<T extends Waiting>(limits: BatchLimits): BatchQ
         gone.push(item);
         return false;
       });
-      list.splice(0, list.length, ...kept);
+      // Spread over a call's arguments, a long queue would outgrow the stack.
+      list.length = 0;
+      for (const item of kept) list.push(item);
     };
     sieve(alone);
     for (const [key, bucket] of buckets) {

@@ -1,4 +1,4 @@
-import { invalidField, wrongState } from '@millrace/errors';
+import { invalidField } from '@millrace/errors';
 import type { BatchLimits } from './batch-queue.ts';
 import type { LookupSpec } from './lookup.ts';
 
@@ -226,10 +226,14 @@ export function reloadDeployment(doc: Deployment, nowMs: number): Decision {
   return { doc: { ...doc, unloaded: false, statuses }, happened: [] };
 }
 
-/** Refuses a version of the resource other than the expected one. */
-export function checkEtag(etag: string): number | undefined {
+/** The version that an etag asks for; undefined when it asks for none. */
+export function checkEtag(etag: string, field = 'etag'): number | undefined {
   if (etag === '') return undefined;
-  if (!/^[1-9][0-9]{0,15}$/.test(etag))
-    throw wrongState(`the etag ${JSON.stringify(etag)} is not one of this service`);
+  if (!/^[1-9]\d{0,14}$/.test(etag))
+    throw invalidField(
+      field,
+      `${JSON.stringify(etag)} is no etag`,
+      'the etag of the resource as it was read',
+    );
   return Number(etag);
 }

@@ -110,7 +110,7 @@ export function featureQuery(
 ): FeatureQuery {
   const keys = lookup.entityKeys.map(({ key, input }) => ({
     name: key,
-    values: columnOf(inputs, input || key),
+    values: keysOf(inputs, input || key),
   }));
   const rows = keys[0]?.values.length ?? 0;
   if (keys.some((key) => key.values.length !== rows))
@@ -139,6 +139,18 @@ function timesOf(
   if (times.some((time) => Math.abs(time) > 8.64e15))
     throw invalidField(`inputs.${eventTimeInput}`, 'a time out of range', 'milliseconds since 1970');
   return times;
+}
+
+/** The values of an entity key: texts, or whole numbers that fit INT64. */
+function keysOf(inputs: ReadonlyMap<string, Tensor>, name: string): readonly ColumnValue[] {
+  const values = columnOf(inputs, name);
+  const wrong = values.find((value) =>
+    typeof value === 'number'
+      ? !Number.isSafeInteger(value)
+      : typeof value === 'bigint' && value >= 2n ** 63n,
+  );
+  if (wrong === undefined) return values;
+  throw invalidField(`inputs.${name}`, `${wrong} is no entity key`, 'texts, or whole numbers that fit INT64');
 }
 
 /** Values of an input of the request of shape [rows] or [rows, 1]. */

@@ -84,7 +84,7 @@ export function deploymentHandlers(parts: DeploymentParts): Implementation {
         const changed = await store.change(
           key,
           (doc) => changeSpec(doc, mergeSpec(doc.spec, update, fields), parts.now()),
-          writeOptions(message.etag, requestId),
+          writeOptions(checkEtag(message.etag, 'deployment.etag'), requestId),
         );
         wake(key);
         return { deployment: show(changed) };
@@ -104,7 +104,7 @@ export function deploymentHandlers(parts: DeploymentParts): Implementation {
         const { version } = await store.get(key);
         const expect = checkEtag(request.etag);
         if (expect !== undefined && expect !== version) throw versionConflict(request.name, expect, version);
-        await store.remove(key, writeOptions(request.etag, requestId));
+        await store.remove(key, writeOptions(expect, requestId));
         wake(key);
         return {};
       });
@@ -176,7 +176,6 @@ function fieldsOf(paths: readonly string[] | undefined): readonly SpecField[] {
   });
 }
 
-function writeOptions(etag: string, requestId: string | undefined) {
-  const expect = checkEtag(etag);
+function writeOptions(expect: number | undefined, requestId: string | undefined) {
   return { ...(expect === undefined ? {} : { expect }), ...(requestId ? { requestId } : {}) };
 }

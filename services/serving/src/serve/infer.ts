@@ -1,4 +1,5 @@
-import { CodedError } from '@millrace/errors';
+import { CodedError, invalidField } from '@millrace/errors';
+import { elementTypes } from '../domain/element-type.ts';
 import {
   assembledColumns,
   keyColumns,
@@ -143,7 +144,8 @@ export function createInfer(options: InferOptions): Infer {
     if (!routes.all.has(key)) await options.discover(key);
     const deployment = routes.find(request.modelName);
     const id = request.id || options.newId();
-    if (id.length > maxIdLength) throw idTooLong();
+    if (id.length > maxIdLength)
+      throw invalidField('id', `${id.length} characters`, `at most ${maxIdLength}`);
     const target = chooseTarget(deployment, request.modelVersion, id);
     const done = target.use();
     let bytes = 0;
@@ -162,6 +164,7 @@ export function createInfer(options: InferOptions): Infer {
       bytes = size;
       pendingBytes += bytes;
       const ports = chooseOutputs(request.outputs, target.model.signature);
+      const typed = typedContents(request, ports);
       const fed = await feed(job, target, call);
       const outputs = await target.model.run(fed.feeds, call);
       await write(job, target, fed, outputs);
@@ -171,7 +174,7 @@ export function createInfer(options: InferOptions): Infer {
         for (const shadow of shadowsOf(routes.all.get(key) ?? deployment))
           void runShadow(job, shadow, deadlineMs);
       }
-      return respond(request, target, id, ports, outputs, fed.assembled);
+      return respond(request, target, id, { ports, typed }, outputs, fed.assembled);
     } finally {
       pendingBytes -= bytes;
       done();
@@ -186,15 +189,11 @@ function respond(
   request: InferRequest,
   target: LiveTarget,
   id: string,
-  ports: readonly Port[],
+  { ports, typed }: { readonly ports: readonly Port[]; readonly typed: boolean },
   outputs: readonly Tensor[],
   assembled: Assembled | undefined,
 ): InferResponse {
   const chosen = ports.map((port) => outputs.find((output) => output.name === port.name) as Tensor);
-  const typed = wantsTyped(
-    request,
-    chosen.map((output) => output.name),
-  );
   const parameters: InferResponse['parameters'] = {
     inference_id: { parameterChoice: { case: 'stringParam', value: id } },
   };
@@ -211,24 +210,27 @@ function respond(
       name: output.name,
       datatype: output.type,
       shape: output.shape.map(BigInt),
-      ...(typed ? { contents: contentsOf(output) } : {}),
+      ...(typed ? { contents: encodeContents(output) as Contents } : {}),
     })),
     rawOutputContents: typed ? [] : chosen.map(encodeRaw),
   };
 }
 
-function contentsOf(output: Tensor): NonNullable<InferResponse['outputs'][number]['contents']> {
-  const contents = encodeContents(output);
-  if (contents) return contents as NonNullable<InferResponse['outputs'][number]['contents']>;
-  const message = `the output ${output.name} is ${output.type}, which typed contents cannot hold; ask for raw contents`;
-  throw new CodedError('invalid_argument', 'INVALID_FIELD', message);
-}
+type Contents = NonNullable<InferResponse['outputs'][number]['contents']>;
 
-function idTooLong(): CodedError {
-  const message = `id: longer than ${maxIdLength} characters; allowed: at most ${maxIdLength}`;
-  return new CodedError('invalid_argument', 'INVALID_FIELD', message, {
-    violations: [{ field: 'id', description: `at most ${maxIdLength} characters` }],
-  });
+/** Whether the answer is in typed contents. Told before the model runs: what is refused is not logged either. */
+function typedContents(request: InferRequest, ports: readonly Port[]): boolean {
+  const typed = wantsTyped(
+    request,
+    ports.map((port) => port.name),
+  );
+  const untyped = typed ? ports.find((port) => !elementTypes[port.type].contents) : undefined;
+  if (!untyped) return typed;
+  throw invalidField(
+    `outputs.${untyped.name}`,
+    `is ${untyped.type}, which typed contents cannot hold`,
+    'raw contents',
+  );
 }
 
 function tooMuch(bytes: number): CodedError {

@@ -210,9 +210,10 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
           await apply(key, h);
         }
       } catch (error) {
+        // What was not carried through is due again at the next sweep, or nothing would come back to it.
+        h.applied = 0;
         // A document that was deleted meanwhile is seen in the next round.
-        if (isCoded(error, 'NOT_FOUND')) h.applied = 0;
-        else throw error;
+        if (!isCoded(error, 'NOT_FOUND')) throw error;
       } finally {
         h.running = undefined;
       }

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { fromColumns } from '../domain/columns.ts';
 import { downsample } from '../domain/downsample.ts';
 import type { Point } from '../domain/metric.ts';
@@ -26,6 +27,8 @@ export async function historyPage(
   const points: Point[] = [];
   let { after, skip } = place;
   for (let seen = 0; seen < batchesPerPage; seen += batchesAtOnce) {
+    // A turn of the loop for other calls, as the embedded store answers at once.
+    await setImmediate();
     const page = await batches.page(run.project, run.id, batchesAtOnce, after);
     const found = page.items.flatMap(({ doc }) => fromColumns(doc, new Set([key])));
     const room = limit - points.length;
@@ -51,6 +54,7 @@ export async function historySeries(
   let total = 0;
   let after: string | undefined = '';
   while (after !== undefined) {
+    await setImmediate();
     signal.throwIfAborted();
     const page = await batches.page(run.project, run.id, batchesAtOnce, after);
     for (const { doc } of page.items) {

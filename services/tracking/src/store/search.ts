@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { DocumentStore, Versioned } from '@millrace/documents';
 import { CodedError } from '@millrace/errors';
 import type { Predicate, Row } from '../domain/filter/evaluate.ts';
@@ -99,6 +100,8 @@ async function* scan(
   };
   let after: string | undefined;
   do {
+    // A turn of the loop: the embedded store answers at once, and other calls, and the caller's leaving, must get theirs.
+    await setImmediate();
     search.signal?.throwIfAborted();
     const page = await runs.find({
       where,

@@ -124,7 +124,7 @@ export type PipelineRun = Message<"millrace.pipelines.v1.PipelineRun"> & {
   endTime?: Timestamp | undefined;
 
   /**
-   * The version of the document, for expected-version writes.
+   * The version of the document, which changes with every change of the run.
    *
    * @generated from field: string etag = 15;
    */
