@@ -78,7 +78,9 @@ async function tryHandle(
       return;
     } catch (caught) {
       failure = caught;
-      if (isCoded(caught, 'EVENT_UNDECODABLE') || attempt === tries) break;
+      // An event whose content is refused stays refused: trying again would only hold up those behind it.
+      if (isCoded(caught, 'EVENT_UNDECODABLE') || isCoded(caught, 'invalid_argument') || attempt === tries)
+        break;
       const waitMs = (isCoded(caught) ? caught.retryAfterMs : undefined) ?? retryMs[attempt - 1]!;
       const fields = {
         durable,

@@ -6,6 +6,7 @@ import {
   DeleteMonitorResponseSchema,
   type MonitoringService,
 } from '@millrace/contracts/monitoring';
+import type { WriteOptions } from '@millrace/documents';
 import { isCoded, notFound, versionConflict } from '@millrace/errors';
 import { draft } from '@millrace/events';
 import type { Handlers } from '@millrace/rpc';
@@ -32,6 +33,9 @@ type MonitorHandlers = Pick<
   'applyMonitor' | 'getMonitor' | 'listMonitors' | 'deleteMonitor'
 >;
 
+/** Makes a write happen once for a request id, also when the process dies before it answers. */
+type Mark = Pick<WriteOptions, 'requestId'>;
+
 /** Monitors: apply, get, list, delete. */
 export function monitorHandlers({ store, ledger, now }: Context): MonitorHandlers {
   /** A change and the event that tells of it. */
@@ -42,7 +46,7 @@ export function monitorHandlers({ store, ledger, now }: Context): MonitorHandler
     return { doc, emit: [draft(monitoringEvents.monitorApplied, input)] };
   };
 
-  async function apply(name: string, etag: string, spec: MonitorSpec): Promise<Monitor> {
+  async function apply(name: string, etag: string, spec: MonitorSpec, mark: Mark): Promise<Monitor> {
     const { project, monitor: id } = names.monitor.parse(name, 'monitor.name');
     if (spec.baseline && !(await store.baselines.get(baselineKey(spec.baseline))))
       throw notFound(spec.baseline);
@@ -54,18 +58,19 @@ export function monitorHandlers({ store, ledger, now }: Context): MonitorHandler
       if (!before) {
         await clearMonitor(store, key);
         const { doc, emit } = applied(newMonitor(project, id, spec, now()));
-        return (await store.monitors.insert(key, doc, { emit })).doc;
+        return (await store.monitors.insert(key, doc, { emit, ...mark })).doc;
       }
       if (cutsDifferently(before.spec, spec)) await closeWindows(store, key, now, () => true);
       await dropAlerts(store, before, droppedRules(before, spec), now());
-      const written = await store.monitors.change(key, (doc) => {
+      const decide = (doc: Monitor) => {
         checkRevision(name, expected, doc.revision);
         return applied(respecify(doc, spec, now()));
-      });
+      };
+      const written = await store.monitors.change(key, decide, mark);
       return written.doc;
     } catch (error) {
       // It was made, or deleted, at the same time: look again.
-      if (isCoded(error, before ? 'not_found' : 'already_exists')) return apply(name, etag, spec);
+      if (isCoded(error, before ? 'not_found' : 'already_exists')) return apply(name, etag, spec, mark);
       throw error;
     }
   }
@@ -102,9 +107,10 @@ export function monitorHandlers({ store, ledger, now }: Context): MonitorHandler
         input: ApplyMonitorRequestSchema,
         output: ApplyMonitorResponseSchema,
       };
-      return mutate(options, request, async () => {
+      return mutate(options, request, async ({ requestId }) => {
         const spec = toSpec(request.monitor!);
-        return { monitor: monitorMessage(await apply(name, request.monitor?.etag ?? '', spec)) };
+        const mark = requestId ? { requestId } : {};
+        return { monitor: monitorMessage(await apply(name, request.monitor?.etag ?? '', spec, mark)) };
       });
     },
     getMonitor: async ({ name }) => ({ monitor: monitorMessage((await findMonitor(store, name)).doc) }),

@@ -32,6 +32,11 @@ export function once<I extends DescMessage, O extends DescMessage>(
   return mutate({ ledger: store.ledger, method: context.method, project, ...schemas }, request, run);
 }
 
+/** What makes a write to a document happen once for a request id, also when the process dies before it answers. */
+export function markOf({ requestId }: Mutation): { readonly requestId?: string } {
+  return requestId ? { requestId } : {};
+}
+
 /** The page of a list request. */
 export function pageOf(request: { readonly pageSize: number; readonly pageToken: string }) {
   return {

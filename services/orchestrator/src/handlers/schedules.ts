@@ -18,7 +18,7 @@ import { createCron } from '../cron.ts';
 import { completeParameters } from '../domain/parameters.ts';
 import type { Schedule } from '../domain/schedule.ts';
 import { scheduleApplied, scheduleDeleted } from '../store/events.ts';
-import { type Edge, expectOf, once, pageOf } from './edge.ts';
+import { type Edge, expectOf, markOf, once, pageOf } from './edge.ts';
 import { pipelineFor } from './target.ts';
 
 /** The RPCs of schedules. */
@@ -63,7 +63,7 @@ export function scheduleHandlers(edge: Edge) {
       const { project, name } = fresh;
       const { expect } = expectOf(request.schedule?.etag ?? '', 'schedule.etag');
       const schemas = { input: ApplyScheduleRequestSchema, output: ApplyScheduleResponseSchema };
-      return once(edge, context, project, schemas, request, async () => {
+      return once(edge, context, project, schemas, request, async (mutation) => {
         const id = `${project}/${name}`;
         const change = (doc: Schedule | undefined) => {
           // What it has done stays; times that passed under the old cron are not made up for under the new one.
@@ -78,8 +78,8 @@ export function scheduleHandlers(edge: Edge) {
         };
         const made =
           expect === undefined
-            ? await store.schedules.upsert(id, change)
-            : await store.schedules.change(id, change, { expect });
+            ? await store.schedules.upsert(id, change, markOf(mutation))
+            : await store.schedules.change(id, change, { expect, ...markOf(mutation) });
         return { schedule: scheduleMessage(made!.doc, made!.version) };
       });
     },
@@ -107,7 +107,7 @@ export function scheduleHandlers(edge: Edge) {
     async pauseSchedule(request, context) {
       const of = names.schedule.parse(request.name);
       const schemas = { input: PauseScheduleRequestSchema, output: PauseScheduleResponseSchema };
-      return once(edge, context, of.project, schemas, request, async () => {
+      return once(edge, context, of.project, schemas, request, async (mutation) => {
         const { paused } = request;
         const id = `${of.project}/${of.schedule}`;
         const changed = await store.schedules.change(
@@ -119,7 +119,7 @@ export function scheduleHandlers(edge: Edge) {
             const next = { ...doc, paused, nextAtMs, decidedUpToMs: at, updatedAtMs: at };
             return { doc: next, emit: [scheduleApplied(next, at)] };
           },
-          expectOf(request.etag),
+          { ...expectOf(request.etag), ...markOf(mutation) },
         );
         return { schedule: scheduleMessage(changed.doc, changed.version) };
       });

@@ -18,7 +18,7 @@ import { completeParameters } from '../domain/parameters.ts';
 import type { PipelineSpec } from '../domain/spec.ts';
 import type { Trigger } from '../domain/trigger.ts';
 import { triggerApplied, triggerDeleted } from '../store/events.ts';
-import { type Edge, expectOf, once, pageOf } from './edge.ts';
+import { type Edge, expectOf, markOf, once, pageOf } from './edge.ts';
 import { pipelineFor } from './target.ts';
 
 /** The RPCs of triggers; `onChange` is called when the types to listen to may have changed. */
@@ -64,7 +64,7 @@ export function triggerHandlers(edge: Edge, onChange: () => void) {
       const { project, name } = fresh;
       const { expect } = expectOf(request.trigger?.etag ?? '', 'trigger.etag');
       const schemas = { input: ApplyTriggerRequestSchema, output: ApplyTriggerResponseSchema };
-      const answer = await once(edge, context, project, schemas, request, async () => {
+      const answer = await once(edge, context, project, schemas, request, async (mutation) => {
         const id = `${project}/${name}`;
         const change = (doc: Trigger | undefined) => {
           const since =
@@ -83,8 +83,8 @@ export function triggerHandlers(edge: Edge, onChange: () => void) {
         };
         const made =
           expect === undefined
-            ? await store.triggers.upsert(id, change)
-            : await store.triggers.change(id, change, { expect });
+            ? await store.triggers.upsert(id, change, markOf(mutation))
+            : await store.triggers.change(id, change, { expect, ...markOf(mutation) });
         return { trigger: triggerMessage(made!.doc, made!.version) };
       });
       onChange();
@@ -114,7 +114,7 @@ export function triggerHandlers(edge: Edge, onChange: () => void) {
     async pauseTrigger(request, context) {
       const of = names.trigger.parse(request.name);
       const schemas = { input: PauseTriggerRequestSchema, output: PauseTriggerResponseSchema };
-      const answer = await once(edge, context, of.project, schemas, request, async () => {
+      const answer = await once(edge, context, of.project, schemas, request, async (mutation) => {
         const { paused } = request;
         const changed = await store.triggers.change(
           `${of.project}/${of.trigger}`,
@@ -124,7 +124,7 @@ export function triggerHandlers(edge: Edge, onChange: () => void) {
             const next = { ...doc, paused, updatedAtMs: at, ...(paused ? {} : { activeSinceMs: at }) };
             return { doc: next, emit: [triggerApplied(next, at)] };
           },
-          expectOf(request.etag),
+          { ...expectOf(request.etag), ...markOf(mutation) },
         );
         return { trigger: triggerMessage(changed.doc, changed.version) };
       });
