@@ -1,6 +1,7 @@
 export { commonSettings } from './common-settings.ts';
 export type { Job } from './jobs.ts';
 export { type MutateOptions, type Mutation, mutate } from './mutate.ts';
+export { expectOf, pageOf, versionOfEtag } from './request.ts';
 export { type ReadyLine, runService } from './run.ts';
 export type { CommonConfig, Deps, Parts, ServiceSpec } from './service.ts';
 export { type RunningService, type StartOptions, startService } from './start.ts';

@@ -1,7 +1,7 @@
 import type { BlobStore } from '@millrace/blobs';
 import type { Collection, EventDraft, Query, Versioned } from '@millrace/documents';
-import { invalidField, isCoded } from '@millrace/errors';
-import type { Mutation } from '@millrace/service';
+import { isCoded } from '@millrace/errors';
+import { type Mutation, versionOfEtag } from '@millrace/service';
 import type { KeyCache } from '../online/key-cache.ts';
 import type { Pushes } from '../online/pushes.ts';
 import type { Sources } from '../sources.ts';
@@ -16,13 +16,6 @@ export interface HandlerParts {
   readonly cache: KeyCache;
   readonly maxUploadBytes: number;
   now(): number;
-}
-
-/** The version that an etag asks for; undefined when it asks for none. */
-export function versionOf(etag: string, field: string): number | undefined {
-  if (etag === '') return undefined;
-  if (!/^[1-9]\d{0,14}$/.test(etag)) throw invalidField(field, JSON.stringify(etag), 'the etag of an answer');
-  return Number(etag);
 }
 
 /** A change of a declared resource. */
@@ -41,7 +34,7 @@ export async function applyDocument<T, F extends string>(
   options: { readonly etag: string; readonly field: string; readonly mutation: Mutation; now(): number },
   decide: (current: T | undefined) => Applied<T>,
 ): Promise<Versioned<T>> {
-  const expect = versionOf(options.etag, `${options.field}.etag`);
+  const expect = versionOfEtag(options.etag, `${options.field}.etag`);
   const request = options.mutation.requestId ? { requestId: options.mutation.requestId } : {};
   const held = await collection.get(id);
   const nowMs = options.now();

@@ -5,13 +5,13 @@ import { featuresEvents } from '@millrace/contracts/features-events';
 import { invalidField, notFound, wrongState } from '@millrace/errors';
 import { draft } from '@millrace/events';
 import type { CallContext, Handlers } from '@millrace/rpc';
-import { mutate } from '@millrace/service';
+import { mutate, versionOfEtag } from '@millrace/service';
 import { typeOfWire } from '../batch.ts';
 import { decideEntity } from '../domain/decide.ts';
 import type { ColumnSchema, Entity, FeatureView, Source, Tag } from '../domain/definition.ts';
 import { entityMessage, nameIn, sourceMessage, wireFormats } from '../messages.ts';
 import { all, type Store } from '../store/store.ts';
-import { applyDocument, type HandlerParts, pageOf, versionOf } from './context.ts';
+import { applyDocument, type HandlerParts, pageOf } from './context.ts';
 
 type Service = Handlers<typeof wire.FeatureStoreService>;
 
@@ -76,7 +76,7 @@ export function definitionHandlers(parts: HandlerParts) {
         timeMs: now(),
         data,
       });
-      const expect = versionOf(request.etag, 'etag');
+      const expect = versionOfEtag(request.etag, 'etag');
       await store.entities.remove(request.name, {
         emit: [event],
         ...(expect === undefined ? {} : { expect }),
@@ -120,7 +120,7 @@ export function definitionHandlers(parts: HandlerParts) {
         timeMs: now(),
         data,
       });
-      const expect = versionOf(request.etag, 'etag');
+      const expect = versionOfEtag(request.etag, 'etag');
       await store.sources.remove(request.name, {
         emit: [event],
         ...(expect === undefined ? {} : { expect }),

@@ -4,14 +4,14 @@ import { featuresEvents } from '@millrace/contracts/features-events';
 import { invalidField, notFound } from '@millrace/errors';
 import { draft } from '@millrace/events';
 import type { Handlers } from '@millrace/rpc';
-import { mutate } from '@millrace/service';
+import { mutate, versionOfEtag } from '@millrace/service';
 import { decideView, type WantedView } from '../domain/decide.ts';
 import type { ColumnSchema, Entity } from '../domain/definition.ts';
 import { describeRows } from '../duckdb/describe.ts';
 import { garbageId } from '../jobs/sweep.ts';
 import { microsOfDuration, nameIn, viewMessage, wireFunctions } from '../messages.ts';
 import type { Garbage } from '../store/collections.ts';
-import { applyDocument, type HandlerParts, pageOf, versionOf } from './context.ts';
+import { applyDocument, type HandlerParts, pageOf } from './context.ts';
 import { columnsOf, tagsOf } from './definitions.ts';
 
 type Service = Handlers<typeof wire.FeatureStoreService>;
@@ -101,7 +101,7 @@ export function viewHandlers(parts: HandlerParts) {
         timeMs: now(),
         data: { name },
       });
-      const expect = versionOf(request.etag, 'etag');
+      const expect = versionOfEtag(request.etag, 'etag');
       await store.views.remove(name, { emit: [event], ...(expect === undefined ? {} : { expect }) });
       return {};
     });

@@ -9,7 +9,7 @@ import {
 import { alreadyExists, invalidField, isCoded, notFound } from '@millrace/errors';
 import { draft } from '@millrace/events';
 import type { Handlers } from '@millrace/rpc';
-import { type Mutation, mutate } from '@millrace/service';
+import { type Mutation, mutate, pageOf } from '@millrace/service';
 import type { ColumnData } from '../domain/column.ts';
 import { profileReference, sampleSizeOf } from '../domain/profile.ts';
 import { baselineKey } from '../store/close.ts';
@@ -17,7 +17,6 @@ import type { BaselineDoc } from '../store/collections.ts';
 import { fromBatch, joinColumns, toBytes } from '../store/column-codec.ts';
 import { baselineMessage } from '../store/messages.ts';
 import type { Context } from './context.ts';
-import { pageOf } from './parse.ts';
 
 type BaselineHandlers = Pick<
   Handlers<typeof MonitoringService>,

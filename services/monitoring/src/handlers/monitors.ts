@@ -10,7 +10,7 @@ import type { WriteOptions } from '@millrace/documents';
 import { isCoded, notFound, versionConflict } from '@millrace/errors';
 import { draft } from '@millrace/events';
 import type { Handlers } from '@millrace/rpc';
-import { mutate } from '@millrace/service';
+import { mutate, pageOf, versionOfEtag } from '@millrace/service';
 import {
   cutsDifferently,
   droppedRules,
@@ -25,7 +25,7 @@ import { monitorKey } from '../store/keys.ts';
 import { monitorMessage } from '../store/messages.ts';
 import { clearMonitor } from '../store/removal.ts';
 import type { Context } from './context.ts';
-import { findMonitor, pageOf, revisionOf } from './parse.ts';
+import { findMonitor } from './parse.ts';
 import { toSpec } from './spec.ts';
 
 type MonitorHandlers = Pick<
@@ -50,7 +50,7 @@ export function monitorHandlers({ store, ledger, now }: Context): MonitorHandler
     const { project, monitor: id } = names.monitor.parse(name, 'monitor.name');
     if (spec.baseline && !(await store.baselines.get(baselineKey(spec.baseline))))
       throw notFound(spec.baseline);
-    const expected = revisionOf(etag, 'monitor.etag');
+    const expected = versionOfEtag(etag, 'monitor.etag');
     const key = monitorKey({ project, id });
     const before = (await store.monitors.get(key))?.doc;
     checkRevision(name, expected, before?.revision ?? 0);
@@ -76,7 +76,7 @@ export function monitorHandlers({ store, ledger, now }: Context): MonitorHandler
   }
 
   async function remove(name: string, etag: string): Promise<void> {
-    const expected = revisionOf(etag);
+    const expected = versionOfEtag(etag);
     const { project, monitor } = names.monitor.parse(name);
     const found = await findMonitor(store, name);
     checkRevision(name, expected, found.doc.revision);

@@ -8,13 +8,13 @@ import {
 } from '@millrace/contracts/monitoring';
 import { notFound } from '@millrace/errors';
 import type { Handlers } from '@millrace/rpc';
-import { mutate, watchEvents } from '@millrace/service';
+import { mutate, pageOf, watchEvents } from '@millrace/service';
 import { closeWindows } from '../store/close.ts';
 import { alertStateTable } from '../store/enums.ts';
 import { monitorKey, windowKey } from '../store/keys.ts';
 import { alertMessage, reportMessage } from '../store/messages.ts';
 import type { Context } from './context.ts';
-import { findMonitor, keyOf, pageOf } from './parse.ts';
+import { findMonitor, keyOf } from './parse.ts';
 
 type ReportHandlers = Pick<
   Handlers<typeof MonitoringService>,

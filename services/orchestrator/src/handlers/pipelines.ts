@@ -7,12 +7,13 @@ import {
 } from '@millrace/contracts/pipelines';
 import { invalidField, invalidFields, notFound } from '@millrace/errors';
 import { implement } from '@millrace/rpc';
+import { expectOf, pageOf } from '@millrace/service';
 import { specOf } from '../convert/spec-in.ts';
 import { pipelineMessage, versionMessage } from '../convert/spec-out.ts';
 import { canonicalJson } from '../domain/json.ts';
 import { validateSpec } from '../domain/validate.ts';
 import { sha256 } from '../engine/work.ts';
-import { type Edge, expectOf, once, pageOf } from './edge.ts';
+import { type Edge, once } from './edge.ts';
 
 /** The RPCs of pipelines and their versions. */
 export function pipelineHandlers(edge: Edge) {

@@ -10,13 +10,14 @@ import {
 } from '@millrace/contracts/pipelines';
 import { invalidField, notFound, wrongState } from '@millrace/errors';
 import { implement } from '@millrace/rpc';
+import { pageOf } from '@millrace/service';
 import { runMessage, runName } from '../convert/run.ts';
 import { runStateOf, wordFor } from '../convert/states.ts';
 import { parametersOf } from '../convert/value.ts';
 import { isTerminalRun } from '../domain/run.ts';
 import { type TaskState, taskStates } from '../domain/task.ts';
 import { downloadOutput, taskLogs } from './bytes.ts';
-import { type Edge, once, pageOf } from './edge.ts';
+import { type Edge, once } from './edge.ts';
 import { getTask, listTasks } from './tasks.ts';
 import { watchRun } from './watch.ts';
 

@@ -11,6 +11,7 @@ import {
 } from '@millrace/contracts/pipelines';
 import { invalidField, invalidFields, notFound } from '@millrace/errors';
 import { implement } from '@millrace/rpc';
+import { expectOf, pageOf } from '@millrace/service';
 import { scheduleMessage } from '../convert/schedule.ts';
 import { catchUpOf, overlapOf, wordFor } from '../convert/states.ts';
 import { parametersOf } from '../convert/value.ts';
@@ -18,7 +19,7 @@ import { createCron } from '../cron.ts';
 import { completeParameters } from '../domain/parameters.ts';
 import type { Schedule } from '../domain/schedule.ts';
 import { scheduleApplied, scheduleDeleted } from '../store/events.ts';
-import { type Edge, expectOf, markOf, once, pageOf } from './edge.ts';
+import { type Edge, markOf, once } from './edge.ts';
 import { pipelineFor } from './target.ts';
 
 /** The RPCs of schedules. */

@@ -1,13 +1,14 @@
 import { names } from '@millrace/contracts';
 import type { ListTasksRequest, ListTasksResponseSchema, TaskSchema } from '@millrace/contracts/pipelines';
 import { notFound } from '@millrace/errors';
+import { pageOf } from '@millrace/service';
 import { taskStateOf, wordFor } from '../convert/states.ts';
 import { taskMessage } from '../convert/task.ts';
 import type { Init } from '../convert/value.ts';
 import { whyPending } from '../domain/plan.ts';
 import type { Run } from '../domain/run.ts';
 import type { Task } from '../domain/task.ts';
-import { type Edge, pageOf } from './edge.ts';
+import type { Edge } from './edge.ts';
 
 /** The stored task of a name. */
 export async function findTask({ store }: Edge, name: string): Promise<Task> {

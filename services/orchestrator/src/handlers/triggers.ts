@@ -11,6 +11,7 @@ import {
 } from '@millrace/contracts/pipelines';
 import { invalidField, invalidFields, notFound } from '@millrace/errors';
 import { implement } from '@millrace/rpc';
+import { expectOf, pageOf } from '@millrace/service';
 import { triggerMessage } from '../convert/trigger.ts';
 import { jsonOf, msOf } from '../convert/value.ts';
 import type { Expressions } from '../domain/expression.ts';
@@ -18,7 +19,7 @@ import { completeParameters } from '../domain/parameters.ts';
 import type { PipelineSpec } from '../domain/spec.ts';
 import type { Trigger } from '../domain/trigger.ts';
 import { triggerApplied, triggerDeleted } from '../store/events.ts';
-import { type Edge, expectOf, markOf, once, pageOf } from './edge.ts';
+import { type Edge, markOf, once } from './edge.ts';
 import { pipelineFor } from './target.ts';
 
 /** The RPCs of triggers; `onChange` is called when the types to listen to may have changed. */

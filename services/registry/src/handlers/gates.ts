@@ -2,6 +2,7 @@ import { names } from '@millrace/contracts';
 import { RegistryService } from '@millrace/contracts/registry';
 import { alreadyExists, invalidField, isCoded, notFound } from '@millrace/errors';
 import type { Handlers } from '@millrace/rpc';
+import { expectOf } from '@millrace/service';
 import { refuse } from '../domain/codes.ts';
 import { changeGate, type Gate, gateFields, maxGates } from '../domain/gate.ts';
 import { checkExpression } from '../expression/expressions.ts';
@@ -12,7 +13,7 @@ import { gateKey, modelKey } from '../store/keys.ts';
 import { decisionName, gateName } from '../store/names.ts';
 import { present } from '../store/store.ts';
 import { mutating } from './mutating.ts';
-import { ifUnchanged, maskedFields, pageAfter, pageLimit } from './request.ts';
+import { maskedFields, pageAfter, pageLimit } from './request.ts';
 
 type Methods =
   | 'createGate'
@@ -74,7 +75,7 @@ export function gateHandlers(registry: Registry): Pick<Handlers<typeof RegistryS
       const next = request.gate!;
       const ref = names.gate.parse(next.name, 'gate.name');
       const fields = maskedFields(request.updateMask, gateFields);
-      const condition = ifUnchanged(next.etag, 'gate.etag');
+      const condition = expectOf(next.etag, 'gate.etag');
       if (fields.includes('expression')) checkExpression(next.expression, 'gate.expression');
       return mutating(registry, method.updateGate, ref.project, request, async ({ id }) => {
         present(await store.gate(ref), () => notFound(gateName(ref)));
@@ -93,7 +94,7 @@ export function gateHandlers(registry: Registry): Pick<Handlers<typeof RegistryS
 
     async deleteGate(request) {
       const ref = names.gate.parse(request.name);
-      const condition = ifUnchanged(request.etag, 'etag');
+      const condition = expectOf(request.etag, 'etag');
       return mutating(registry, method.deleteGate, ref.project, request, async () => {
         const { doc } = present(await store.gate(ref), () => notFound(gateName(ref)));
         await store.gates.remove(gateKey(ref), {

@@ -2,6 +2,7 @@ import { names } from '@millrace/contracts';
 import { RegistryService } from '@millrace/contracts/registry';
 import { alreadyExists, invalidField, isCoded } from '@millrace/errors';
 import type { Handlers } from '@millrace/rpc';
+import { expectOf, versionOfEtag } from '@millrace/service';
 import { newLine, openLine } from '../domain/line.ts';
 import { type Model, reword, wordingFields } from '../domain/model.ts';
 import { uniqueTags } from '../domain/tag.ts';
@@ -12,7 +13,7 @@ import type { Registry } from '../registry.ts';
 import { modelKey } from '../store/keys.ts';
 import { modelName } from '../store/names.ts';
 import { mutating } from './mutating.ts';
-import { expectedVersion, ifUnchanged, maskedFields, pageAfter, pageLimit } from './request.ts';
+import { maskedFields, pageAfter, pageLimit } from './request.ts';
 
 type Methods = 'createModel' | 'getModel' | 'listModels' | 'updateModel' | 'deleteModel';
 
@@ -76,7 +77,7 @@ export function modelHandlers(registry: Registry): Pick<Handlers<typeof Registry
       const next = request.model!;
       const ref = names.model.parse(next.name, 'model.name');
       const fields = maskedFields(request.updateMask, wordingFields);
-      const condition = ifUnchanged(next.etag, 'model.etag');
+      const condition = expectOf(next.etag, 'model.etag');
       return mutating(registry, method.updateModel, ref.project, request, async ({ id }) => {
         await store.model(ref);
         const stored = await store.models.change(
@@ -93,7 +94,7 @@ export function modelHandlers(registry: Registry): Pick<Handlers<typeof Registry
 
     async deleteModel(request) {
       const ref = names.model.parse(request.name);
-      const expect = expectedVersion(request.etag, 'etag');
+      const expect = versionOfEtag(request.etag, 'etag');
       return mutating(registry, method.deleteModel, ref.project, request, async () => {
         await deleteModel(registry, ref, { expect, force: request.force });
         return {};

@@ -9,24 +9,6 @@ import { aliasName } from '../store/names.ts';
 
 /** Reads parts of requests. What breaks a rule is refused with INVALID_FIELD naming the field. */
 
-/** The number behind an etag; undefined when none was given. */
-export function expectedVersion(etag: string, field: string): number | undefined {
-  if (etag === '') return undefined;
-  if (!/^[1-9]\d{0,14}$/.test(etag))
-    throw invalidField(
-      field,
-      `${JSON.stringify(etag)} is no etag`,
-      'the etag of the resource as it was read',
-    );
-  return Number(etag);
-}
-
-/** Options of a write that is conditional when an etag was given. */
-export function ifUnchanged(etag: string, field: string): { readonly expect?: number } {
-  const expect = expectedVersion(etag, field);
-  return expect === undefined ? {} : { expect };
-}
-
 /** The fields a mask names; all of the allowed ones when it is empty. */
 export function maskedFields<const F extends string>(
   mask: FieldMask | undefined,

@@ -3,6 +3,7 @@ import { names } from '@millrace/contracts';
 import { RegistryService } from '@millrace/contracts/registry';
 import { invalidField, notFound } from '@millrace/errors';
 import type { Handlers } from '@millrace/rpc';
+import { expectOf, versionOfEtag } from '@millrace/service';
 import { reword, wordingFields } from '../domain/model.ts';
 import { uniqueTags } from '../domain/tag.ts';
 import { deleteVersion } from '../flows/deletion.ts';
@@ -13,16 +14,7 @@ import { versionStates } from '../message/words.ts';
 import type { Registry } from '../registry.ts';
 import { modelKey, versionKey } from '../store/keys.ts';
 import { mutating } from './mutating.ts';
-import {
-  expectedVersion,
-  ifUnchanged,
-  maskedFields,
-  numberedVersion,
-  originOf,
-  pageAfter,
-  pageLimit,
-  resolveVersion,
-} from './request.ts';
+import { maskedFields, numberedVersion, originOf, pageAfter, pageLimit, resolveVersion } from './request.ts';
 
 type Methods =
   | 'createModelVersion'
@@ -84,7 +76,7 @@ export function versionHandlers(registry: Registry): Pick<Handlers<typeof Regist
       const next = request.modelVersion!;
       const ref = numberedVersion(next.name, 'model_version.name');
       const fields = maskedFields(request.updateMask, wordingFields);
-      const condition = ifUnchanged(next.etag, 'model_version.etag');
+      const condition = expectOf(next.etag, 'model_version.etag');
       return mutating(registry, method.updateModelVersion, ref.project, request, async ({ id }) => {
         await store.version(ref);
         const stored = await store.versions.change(
@@ -101,7 +93,7 @@ export function versionHandlers(registry: Registry): Pick<Handlers<typeof Regist
 
     async deleteModelVersion(request) {
       const ref = numberedVersion(request.name, 'name');
-      const expect = expectedVersion(request.etag, 'etag');
+      const expect = versionOfEtag(request.etag, 'etag');
       return mutating(registry, method.deleteModelVersion, ref.project, request, async () => {
         await deleteVersion(registry, ref, expect);
         return {};

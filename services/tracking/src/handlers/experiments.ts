@@ -2,11 +2,12 @@ import { names } from '@millrace/contracts';
 import { type Experiment, TrackingService } from '@millrace/contracts/tracking';
 import { invalidField } from '@millrace/errors';
 import type { Handlers } from '@millrace/rpc';
+import { expectOf } from '@millrace/service';
 import type { ExperimentPatch } from '../domain/experiment.ts';
 import { toExperiment } from '../messages.ts';
 import type { TrackingStore } from '../store/open.ts';
 import { pageSizeOf } from './page.ts';
-import { expectOf, type Once, parseExperiment, pathsOf, viewOf } from './request.ts';
+import { type Once, parseExperiment, pathsOf, viewOf } from './request.ts';
 
 type Methods =
   | 'createExperiment'

@@ -20,13 +20,6 @@ export function parseExperiment(name: string, field: string) {
   return { project, number: experimentNumber(experiment, field) };
 }
 
-/** The version an etag asks for; nothing for an empty one. */
-export function expectOf(etag: string, field = 'etag'): Pick<WriteGuard, 'expect'> {
-  if (etag === '') return {};
-  if (/^[1-9]\d{0,14}$/.test(etag)) return { expect: Number(etag) };
-  throw invalidField(field, 'is not an etag', 'the etag of the resource as it was read');
-}
-
 export function viewOf(view: LifecycleView): View {
   if (view === LifecycleView.ALL) return 'ALL';
   return view === LifecycleView.DELETED_ONLY ? 'DELETED' : 'ACTIVE';

@@ -3,11 +3,12 @@ import { names } from '@millrace/contracts';
 import { type Run, TrackingService } from '@millrace/contracts/tracking';
 import { invalidField } from '@millrace/errors';
 import type { Handlers } from '@millrace/rpc';
+import { expectOf } from '@millrace/service';
 import { refuseDeleted } from '../domain/experiment.ts';
 import { createRun, finishRun, type RunPatch, updateRun } from '../domain/run.ts';
 import { fromStatus, toRun } from '../messages.ts';
 import type { TrackingStore } from '../store/open.ts';
-import { expectOf, type Once, parseExperiment, parseRun, pathsOf } from './request.ts';
+import { type Once, parseExperiment, parseRun, pathsOf } from './request.ts';
 
 type Methods = 'createRun' | 'getRun' | 'updateRun' | 'finishRun' | 'deleteRun' | 'restoreRun';
 
