@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TaskState } from '@millrace/contracts/pipelines';
 import type { ServiceName } from '@millrace/testing';
+import type { Chance } from '../scenario.ts';
 import type { Game } from './play.ts';
 
 /** One process that is killed with SIGKILL and started again. */
@@ -40,20 +41,12 @@ export const replayKills: readonly Kill[] = [
   { victim: 'serving', after: /2001-06-14 / },
 ];
 
-/** Numbers in [0, 1) that follow from a seed. Source: mulberry32. */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** Kills one after the other; answers those that found their moment. */
-export async function killAll(game: Game, kills: readonly Kill[], seed: number): Promise<readonly Kill[]> {
-  const random = seeded(seed);
+export async function killAll(
+  game: Game,
+  kills: readonly Kill[],
+  { random }: Chance,
+): Promise<readonly Kill[]> {
   const done: Kill[] = [];
   for (const kill of kills) {
     const [waitMs, awayMs] = [random() * 700, random() * 800];

@@ -33,7 +33,7 @@ export interface PlayOptions {
   readonly limitMs: number;
 }
 
-const root = join(import.meta.dirname, '../..');
+const root = join(import.meta.dirname, '../../..');
 const contexts: readonly Context[] = [
   'tracking',
   'registry',

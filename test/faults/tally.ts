@@ -1,0 +1,34 @@
+import type { Outcome } from './scenario.ts';
+
+/**
+ * Compares what was acknowledged with what is there. `maybe` holds operations whose answer never came: these may be
+ * there once or not at all.
+ */
+export function tally(
+  acknowledged: Iterable<string>,
+  present: Iterable<string>,
+  maybe: Iterable<string> = [],
+): Outcome {
+  const counts = new Map<string, number>();
+  for (const id of present) counts.set(id, (counts.get(id) ?? 0) + 1);
+  const promised = new Set(acknowledged);
+  const known = new Set([...promised, ...maybe]);
+  const strangers = [...counts.keys()].filter((id) => !known.has(id));
+  return {
+    checked: promised.size,
+    lost: [...promised].filter((id) => !counts.has(id)).length,
+    doubled: [...counts.values()].filter((count) => count > 1).length,
+    breaches: strangers.length > 0 ? [`${strangers.length} that nobody asked for: ${strangers[0]}`] : [],
+  };
+}
+
+/** One outcome of several. */
+export function together(outcomes: readonly Outcome[]): Outcome {
+  const sum = (count: (outcome: Outcome) => number) => outcomes.reduce((all, one) => all + count(one), 0);
+  return {
+    checked: sum((one) => one.checked),
+    lost: sum((one) => one.lost),
+    doubled: sum((one) => one.doubled),
+    breaches: outcomes.flatMap((one) => one.breaches),
+  };
+}
