@@ -1,4 +1,4 @@
-import type { DocumentStore } from '@millrace/documents';
+import type { Cursors, DocumentStore } from '@millrace/documents';
 import { startNats, type TempDir, type TestNats, tempDir, until } from '@millrace/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import {
@@ -82,13 +82,12 @@ test('an event is published soon after its commit', async () => {
 
 test('a relay that died between publishing and remembering publishes the same ids again, and the stream keeps one', async () => {
   await record(store, 40);
-  const died = relay({
-    hooks: {
-      afterPublishBeforeCursor: () => {
-        throw new Error('died here');
-      },
-    },
-  });
+  const cursors: Cursors = {
+    ...store.cursors,
+    set: (name, ...rest) =>
+      name === 'relay-registry' ? Promise.reject(new Error('died here')) : store.cursors.set(name, ...rest),
+  };
+  const died = relay({ store: { events: store.events, leases: store.leases, cursors } });
   await until(async () => (await sequences().catch(() => [])).length === 40);
   await died.stop();
   const next = relay();

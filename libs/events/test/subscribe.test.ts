@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CodedError } from '@millrace/errors';
-import { startNats, type TestNats, until } from '@millrace/testing';
+import { startFaultProxy, startNats, type TestNats, until } from '@millrace/testing';
 import { headers } from '@nats-io/transport-node';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import {
@@ -209,13 +209,19 @@ test('a message in JSON, binary or structured, is handled too', async () => {
 test('a crash after handling and before acknowledging means a second delivery', async () => {
   const attempts: number[] = [];
   const on = [handler(aliasMoved, async (event) => void attempts.push(event.attempt))];
-  const hang = { afterHandlerBeforeAck: () => new Promise<void>(() => {}) };
-  const other = await connectBus({ url: nats.url, name: 'dies' });
-  const died = await subscribe(other, { durable: 'crash', on, log: noLog, ackWaitMs: 600, hooks: hang });
+  await using proxy = await startFaultProxy(nats.url);
+  const other = await connectBus({ url: `nats://${proxy.address}`, name: 'dies' });
+  const frozen = [
+    handler(aliasMoved, async (event) => {
+      attempts.push(event.attempt);
+      proxy.freeze();
+    }),
+  ];
+  const died = await subscribe(other, { durable: 'crash', on: frozen, log: noLog, ackWaitMs: 600 });
   await say(1);
   await until(() => attempts.length === 1);
   await died.stop(0);
-  await other.close();
+  proxy.cut();
   await start(on, { durable: 'crash', ackWaitMs: 600 });
   await until(() => attempts.length === 2);
   expect(attempts).toEqual([1, 2]);

@@ -3,6 +3,7 @@ export { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
 export { freePort } from './free-port.ts';
 export { protect } from './guard.ts';
 export { startNats, type TestNats } from './nats.ts';
+export type { Race } from './race.ts';
 export {
   type ServiceName,
   type ServiceOptions,

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { freePort } from './free-port.ts';
 import { protect } from './guard.ts';
+import { type Race, raceVariable, reachedLine } from './race.ts';
 import { tempDir } from './temp-dir.ts';
 
 /** Every service, and the setting by which the others find it. */
@@ -19,6 +20,7 @@ export const services = {
 export type ServiceName = keyof typeof services;
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
+const racePreload = new URL('./race-preload.ts', import.meta.url).href;
 
 export interface ServiceOptions {
   /** Settings; they are added to the environment of this process. */
@@ -29,6 +31,8 @@ export interface ServiceOptions {
   readonly port?: number;
   /** How long it may take until it is ready. @default 20000 */
   readonly readyMs?: number;
+  /** Ends or freezes it at a named point of its first life; after a restart it passes by. */
+  readonly race?: Race;
 }
 
 /** A service in a process of its own. */
@@ -40,6 +44,8 @@ export interface TestService extends AsyncDisposable {
   readonly dataDir: string;
   /** The lines it wrote, of all its lives: standard output and standard error. */
   readonly logs: readonly string[];
+  /** Resolves when it has come to its race point: it is dead or frozen then. */
+  readonly reached: Promise<void>;
   /** Ends it with SIGKILL. */
   kill9(): Promise<void>;
   /** Starts it again with the same settings and data; ends it first, in order, if it runs. */
@@ -62,15 +68,18 @@ export async function startService(name: ServiceName, options: ServiceOptions = 
   const logs: string[] = [];
   let child: ChildProcess | undefined;
   let release = () => {};
+  const { promise: reached, resolve: tellReached } = Promise.withResolvers<void>();
 
-  async function start(): Promise<void> {
-    const started = spawn(process.execPath, [`${root}services/${name}/src/main.ts`], {
+  async function start(race?: Race): Promise<void> {
+    const preload = race ? ['--import', racePreload] : [];
+    const started = spawn(process.execPath, [...preload, `${root}services/${name}/src/main.ts`], {
       cwd: root,
-      env,
+      env: race ? { ...env, [raceVariable]: JSON.stringify(race) } : env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     child = started;
     if (started.pid) release = protect('process', started.pid);
+    if (race) createInterface({ input: started.stderr }).on('line', tellIf(reachedLine(race), tellReached));
     try {
       await waitReady(name, started, logs, options.readyMs ?? 20_000);
     } catch (error) {
@@ -93,9 +102,10 @@ export async function startService(name: ServiceName, options: ServiceOptions = 
     await folder?.remove();
     return code;
   };
-  await start();
+  await start(options.race);
   return {
     name,
+    reached,
     address: `127.0.0.1:${port}`,
     dataDir,
     logs,
@@ -111,6 +121,12 @@ export async function startService(name: ServiceName, options: ServiceOptions = 
     resume: () => void child?.kill('SIGCONT'),
     stop,
     [Symbol.asyncDispose]: async () => void (await stop()),
+  };
+}
+
+function tellIf(wanted: string, tell: () => void) {
+  return (line: string) => {
+    if (line === wanted) tell();
   };
 }
 

@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel';
 import { type CodedError, unavailable } from '@millrace/errors';
 import type { Database } from './database.ts';
 import { isFatal } from './faults.ts';
@@ -25,6 +26,10 @@ interface Waiting {
 }
 
 type Outcome = { readonly value: unknown } | { readonly error: unknown };
+
+/** Race points: written but not committed; committed but not answered. */
+const beforeCommit = channel('millrace:documents.before-commit');
+const afterCommit = channel('millrace:documents.after-commit');
 
 /** Writes per commit; more wait for the next one, so that reads get their turn. */
 const maxGroup = 1000;
@@ -59,7 +64,9 @@ export function createWriter(db: Database, onFatal: (error: CodedError) => void)
       if (refused) throw refused;
       db.exec('BEGIN IMMEDIATE');
       const outcomes = group.map(attempt);
+      beforeCommit.publish(group.length);
       db.exec('COMMIT');
+      afterCommit.publish(group.length);
       return outcomes;
     } catch (error) {
       eventsInGroup = false;

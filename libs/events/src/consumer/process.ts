@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { from, isCoded } from '@millrace/errors';
 import type { JsMsg } from '@nats-io/jetstream';
@@ -10,6 +11,9 @@ import { untilReconnected } from '../publish.ts';
 import { bury, redriveHeader } from './dead-letters.ts';
 import type { Handler } from './handler.ts';
 
+/** Race point: handled, and not acknowledged yet. */
+const afterHandler = channel('millrace:consumer.after-handler');
+
 /** How long to wait before each further try; one more try than there are waits. */
 export const defaultRetryMs: readonly number[] = [1_000, 5_000, 15_000, 30_000, 60_000, 120_000, 300_000];
 
@@ -21,7 +25,6 @@ export interface ProcessOptions {
   readonly log: Log;
   /** Aborted when the subscription stops: waits end, and the message goes back to the stream. */
   readonly stopping: AbortSignal;
-  readonly afterHandlerBeforeAck?: (event: AnyEvent) => Promise<void> | void;
 }
 
 /**
@@ -74,7 +77,7 @@ async function tryHandle(
     try {
       const current = { ...event, attempt };
       await context.with(traceOf(event), () => run.handle(current));
-      await options.afterHandlerBeforeAck?.(current);
+      afterHandler.publish(current);
       return;
     } catch (caught) {
       failure = caught;

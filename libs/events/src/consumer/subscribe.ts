@@ -3,7 +3,6 @@ import { type Context, streamOf, subjectOf } from '@millrace/contracts';
 import { from, invalidField } from '@millrace/errors';
 import type { ConsumerMessages, JsMsg } from '@nats-io/jetstream';
 import type { Bus } from '../bus.ts';
-import type { AnyEvent } from '../event.ts';
 import type { Log } from '../log.ts';
 import { ensureDeadLetters } from '../stream.ts';
 import { ensureConsumer } from './configure.ts';
@@ -31,8 +30,6 @@ export interface SubscribeOptions {
   readonly retryMs?: readonly number[];
   /** After how long without a sign of life an event goes to another replica. @default 10000 */
   readonly ackWaitMs?: number;
-  /** Race points for fault tests. */
-  readonly hooks?: { afterHandlerBeforeAck?(event: AnyEvent): Promise<void> | void };
 }
 
 export interface Subscription {
@@ -97,7 +94,6 @@ function consumeContext(
   const { promise: ready, resolve: markReady } = Promise.withResolvers<void>();
   const inFlight = new Set<JsMsg>();
   const tails = new Map<string, Promise<void>>();
-  const hook = options.hooks?.afterHandlerBeforeAck;
   const processing = {
     bus,
     durable,
@@ -105,7 +101,6 @@ function consumeContext(
     retryMs: options.retryMs ?? defaultRetryMs,
     log,
     stopping,
-    ...(hook ? { afterHandlerBeforeAck: hook } : {}),
   };
 
   /** Starts handling a message after the one before it about the same resource. */

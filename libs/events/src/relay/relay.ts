@@ -1,6 +1,7 @@
+import { channel } from 'node:diagnostics_channel';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Context, streamOf } from '@millrace/contracts';
-import type { DocumentStore, RecordedEvent } from '@millrace/documents';
+import type { DocumentStore } from '@millrace/documents';
 import { from, unavailable } from '@millrace/errors';
 import type { JetStreamManager, StreamInfo } from '@nats-io/jetstream';
 import type { Bus } from '../bus.ts';
@@ -13,6 +14,10 @@ import { createMarks } from './marks.ts';
 import { publishInOrder } from './order.ts';
 import { refillStream } from './refill.ts';
 import { createWake } from './wake.ts';
+
+/** Race points: where a fault test ends or freezes the process. */
+const beforePublish = channel('millrace:relay.before-publish');
+const afterPublish = channel('millrace:relay.after-publish');
 
 /** A loss that the relay noticed and made good. */
 export interface Gap {
@@ -41,11 +46,6 @@ export interface RelayOptions {
   /** How long one publish waits for its acknowledgement. @default 5000 */
   readonly publishTimeoutMs?: number;
   readonly onGap?: (gap: Gap) => void;
-  /** Race points for fault tests. */
-  readonly hooks?: {
-    beforePublish?(event: RecordedEvent): Promise<void> | void;
-    afterPublishBeforeCursor?(upTo: number): Promise<void> | void;
-  };
 }
 
 export interface Relay {
@@ -109,14 +109,14 @@ export function startRelay(options: RelayOptions): Relay {
     if (events.length === 0) return 0;
     const positions = new Map<number, number>();
     const { count, error } = await publishInOrder(events, options.window ?? 64, async (event) => {
-      await options.hooks?.beforePublish?.(event);
+      beforePublish.publish(event);
       const timeoutMs = options.publishTimeoutMs ?? 5_000;
       const ack = await sendEvent(bus, event, { timeoutMs });
       positions.set(event.sequence, ack.seq);
     });
     const upTo = events[count - 1]?.sequence;
     if (upTo !== undefined) {
-      await options.hooks?.afterPublishBeforeCursor?.(upTo);
+      afterPublish.publish(upTo);
       const newest = { at: positions.get(upTo) ?? 0, sequence: upTo };
       await Promise.all([store.cursors.set(cursor, upTo), marks.writeNewest(newest)]);
       position = upTo;
