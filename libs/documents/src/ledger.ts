@@ -38,6 +38,8 @@ export interface RequestLedger {
    * be the id of what the call creates. A call that throws is not remembered as answered and runs again.
    */
   once(call: LedgerCall, run: (reservedId: string) => Promise<Uint8Array>): Promise<Uint8Array>;
+  /** Whether the event of this id is recorded: tells a call that is tried again whether its change was made. */
+  recorded(eventId: string): Promise<boolean>;
   /** Forgets calls that began before a time; returns how many. Also done on the way, a few at a time. */
   sweep(beforeMs: number): Promise<number>;
 }
@@ -84,6 +86,7 @@ export function createRequestLedger(store: DocumentStore, now: () => number = Da
 
   return {
     sweep,
+    recorded: (eventId) => store.events.has(eventId),
     async once(call, run) {
       if (call.requestId === '') return run(newId());
       calls += 1;

@@ -160,6 +160,8 @@ export interface ReadEvents {
 export interface EventLog {
   /** Events after a sequence number. Never skips one that commits later with a smaller number. */
   read(query: ReadEvents): Promise<readonly RecordedEvent[]>;
+  /** Whether an event of this id is recorded and was not trimmed since. */
+  has(id: string): Promise<boolean>;
   /** The newest sequence number; 0 when nothing happened yet. */
   last(): Promise<number>;
   /** The oldest sequence number still kept; last() + 1 when none is. */

@@ -40,6 +40,19 @@ export function eventContract(subject: Subject): void {
         expect((await readAll(store)).map((one) => one.sequence)).toEqual([1, 2]);
       }));
 
+    test('an event can be asked for by its id, also one that told of a removal', () =>
+      withStore(subject, async (store) => {
+        const docs = store.collection(items);
+        const [made, gone, never] = [event(), event(), event()];
+        await docs.insert('a', item('g'), { emit: [made] });
+        await docs.remove('a', { emit: [gone] });
+        await docs.remove('a', { emit: [never] });
+        const has = () => Promise.all([made, gone, never].map(({ id }) => store.events.has(id)));
+        expect(await has()).toEqual([true, true, false]);
+        await store.events.trim(1);
+        expect(await has()).toEqual([false, true, false]);
+      }));
+
     test('the log has no gaps and keeps the order of acknowledged writes, with several writers and readers', () =>
       withStore(subject, async (store, url) => {
         const other = await openDocuments({ url, collections: [items, notes] });

@@ -1,6 +1,10 @@
 import { create } from '@bufbuild/protobuf';
+import { registryEvents } from '@millrace/contracts';
+import { DeleteModelRequestSchema, DeleteModelResponseSchema } from '@millrace/contracts/registry';
 import { FinishRunRequestSchema, FinishRunResponseSchema } from '@millrace/contracts/tracking';
 import { createRequestLedger, type DocumentStore, openDocuments } from '@millrace/documents';
+import { notFound } from '@millrace/errors';
+import { draft } from '@millrace/events';
 import { type Job, mutate, watchEvents } from '@millrace/service';
 import { silentLogger } from '@millrace/telemetry';
 import { fakeClock, tempDir, until } from '@millrace/testing';
@@ -92,6 +96,39 @@ test('a mutating call runs once for each request id', async () => {
   await call('');
   expect(new Set(ids).size).toBe(3);
   expect(requestIds.at(-1)).toBeUndefined();
+});
+
+test('a deletion that a crash cut short after its removal is answered when it is tried again', async () => {
+  const ledger = createRequestLedger(store);
+  const docs = store.collection(counters);
+  const options = {
+    ledger,
+    method: 'millrace.registry.v1.RegistryService/DeleteModel',
+    project: 'default',
+    input: DeleteModelRequestSchema,
+    output: DeleteModelResponseSchema,
+  };
+  let crashes = true;
+  const call = (requestId: string) =>
+    mutate(options, create(DeleteModelRequestSchema, { requestId, name: 'n' }), async ({ id }) => {
+      if (!(await docs.get('a'))) throw notFound('a');
+      const resource = 'projects/default/models/a';
+      const about = { id, project: 'default', resource, timeMs: 1, data: { model: resource } };
+      await docs.remove('a', { emit: [draft(registryEvents.modelDeleted, about)] });
+      if (crashes) throw new Error('the process ended here');
+      return {};
+    });
+  await expect(call('early')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  await count(store, 'a');
+  await expect(call('one')).rejects.toThrow('the process ended here');
+  crashes = false;
+  // Somebody makes it again before the first caller asks again: that one is not theirs.
+  await count(store, 'a');
+  expect(await call('one')).toEqual(create(DeleteModelResponseSchema));
+  expect(await docs.get('a')).toBeDefined();
+  await call('two');
+  for (const requestId of ['other', 'early', ''])
+    await expect(call(requestId)).rejects.toMatchObject({ code: 'NOT_FOUND' });
 });
 
 test('a job never runs twice at once, goes on after a failure, and stop waits for it', async () => {

@@ -57,7 +57,8 @@ export interface ServingStore {
     decide: (doc: Deployment) => Decision,
     context?: WriteContext,
   ): Promise<Versioned<Deployment>>;
-  remove(key: string, context: WriteContext): Promise<void>;
+  /** Removes a deployment; `eventId` is the id of the event that tells of it. */
+  remove(key: string, eventId: string, expect: number | undefined): Promise<void>;
   /** Tells that a version of a deployment answers no more. */
   recordUnloaded(key: string, modelVersion: string, reason: string): Promise<void>;
   /** Makes events of the inference log durable. */
@@ -109,19 +110,20 @@ export function createServingStore(store: DocumentStore, now: () => number, repl
         },
         context,
       ),
-    async remove(key, context) {
+    async remove(key, eventId, expect) {
       const found = await deployments.get(key);
       if (!found) throw notFound(nameOf(key));
       const deployment = nameOf(key);
       const emit = [
         draft(servingEvents.deploymentDeleted, {
+          id: eventId,
           project: found.doc.project,
           resource: deployment,
           timeMs: now(),
           data: { deployment },
         }),
       ];
-      await deployments.remove(key, { ...context, emit });
+      await deployments.remove(key, { ...(expect === undefined ? {} : { expect }), emit });
     },
     async recordUnloaded(key, modelVersion, reason) {
       const deployment = nameOf(key);

@@ -76,9 +76,13 @@ export function artifactLogged(artifact: Artifact, timeMs: number): EventDraft {
   return ofRun(trackingEvents.artifactLogged, { project, id: run }, timeMs, data);
 }
 
-export function artifactDeleted({ project, run, path, digest }: Artifact, timeMs: number): EventDraft {
+export function artifactDeleted(
+  { project, run, path, digest }: Artifact,
+  eventId: string,
+  timeMs: number,
+): EventDraft {
   const data = { run: runName(project, run), path, digest };
-  return ofRun(trackingEvents.artifactDeleted, { project, id: run }, timeMs, data);
+  return { ...ofRun(trackingEvents.artifactDeleted, { project, id: run }, timeMs, data), id: eventId };
 }
 
 function snapshot(run: Run): MessageInitShape<typeof RunSnapshotSchema> {

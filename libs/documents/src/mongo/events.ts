@@ -19,6 +19,11 @@ export function createEventLog(database: Database, mover: Mover): EventLog {
         };
         return (await events.find(filter).sort({ _id: 1 }).limit(limit).toArray()).map(toEvent);
       }),
+    has: (id) =>
+      guard(async () => {
+        await mover.move();
+        return (await events.findOne({ id }, { projection: { _id: 1 } })) !== null;
+      }),
     last: () =>
       guard(async () => {
         await mover.move();

@@ -36,6 +36,7 @@ export function createEventLog(db: Database, writer: Writer): EventLog {
       const sql = `SELECT * FROM events WHERE ${terms.join(' AND ')} ORDER BY sequence LIMIT ?`;
       return db.all(sql, ...values, limit).map(toEvent);
     },
+    has: async (id) => db.one('SELECT 1 FROM events WHERE id = ?', id) !== undefined,
     last: async () => last(),
     first: async () =>
       (db.one('SELECT min(sequence) AS first FROM events')?.first as number | null) ?? last() + 1,

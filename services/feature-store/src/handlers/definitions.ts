@@ -65,12 +65,13 @@ export function definitionHandlers(parts: HandlerParts) {
   const deleteEntity: Service['deleteEntity'] = (request, context) => {
     const { project } = names.entity.parse(request.name);
     const io = { input: wire.DeleteEntityRequestSchema, output: wire.DeleteEntityResponseSchema };
-    return mutate({ ledger, method: context.method, project, ...io }, request, async () => {
+    return mutate({ ledger, method: context.method, project, ...io }, request, async ({ id }) => {
       if (!(await store.entities.get(request.name))) throw notFound(request.name);
       const user = await viewThat(store, project, (view) => view.entities.includes(request.name));
       if (user) throw wrongState(`${user} uses the entity; delete the view first`, 'ENTITY_IN_USE');
       const data = { name: request.name };
       const event = draft(featuresEvents.entityDeleted, {
+        id,
         project,
         resource: request.name,
         timeMs: now(),
@@ -109,12 +110,13 @@ export function definitionHandlers(parts: HandlerParts) {
   const deleteSource: Service['deleteSource'] = (request, context) => {
     const { project } = names.source.parse(request.name);
     const io = { input: wire.DeleteSourceRequestSchema, output: wire.DeleteSourceResponseSchema };
-    return mutate({ ledger, method: context.method, project, ...io }, request, async () => {
+    return mutate({ ledger, method: context.method, project, ...io }, request, async ({ id }) => {
       if (!(await store.sources.get(request.name))) throw notFound(request.name);
       const user = await viewThat(store, project, (view) => view.source === request.name);
       if (user) throw wrongState(`${user} uses the source; delete the view first`, 'SOURCE_IN_USE');
       const data = { name: request.name };
       const event = draft(featuresEvents.sourceDeleted, {
+        id,
         project,
         resource: request.name,
         timeMs: now(),

@@ -88,7 +88,7 @@ export function viewHandlers(parts: HandlerParts) {
   const deleteFeatureView: Service['deleteFeatureView'] = (request, context) => {
     const { project } = names.featureView.parse(request.name);
     const io = { input: wire.DeleteFeatureViewRequestSchema, output: wire.DeleteFeatureViewResponseSchema };
-    return mutate({ ledger, method: context.method, project, ...io }, request, async () => {
+    return mutate({ ledger, method: context.method, project, ...io }, request, async ({ id }) => {
       const { name } = request;
       const held = await store.views.get(name);
       if (!held) throw notFound(name);
@@ -96,6 +96,7 @@ export function viewHandlers(parts: HandlerParts) {
       await leave({ view: name, uid, version });
       await leave({ view: name, uid, version: null });
       const event = draft(featuresEvents.viewDeleted, {
+        id,
         project,
         resource: name,
         timeMs: now(),

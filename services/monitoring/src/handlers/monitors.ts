@@ -75,14 +75,14 @@ export function monitorHandlers({ store, ledger, now }: Context): MonitorHandler
     }
   }
 
-  async function remove(name: string, etag: string): Promise<void> {
+  async function remove(name: string, etag: string, id: string): Promise<void> {
     const expected = versionOfEtag(etag);
     const { project, monitor } = names.monitor.parse(name);
     const found = await findMonitor(store, name);
     checkRevision(name, expected, found.doc.revision);
     const data = { monitor: names.monitor.format({ project, monitor }) };
     const emit = [
-      draft(monitoringEvents.monitorDeleted, { project, resource: data.monitor, timeMs: now(), data }),
+      draft(monitoringEvents.monitorDeleted, { id, project, resource: data.monitor, timeMs: now(), data }),
     ];
     // Noted first: whatever happens next, its windows are removed, now or by the job.
     await store.removals.upsert(found.id, (doc) => (doc ? undefined : { doc: { monitor: found.id } }));
@@ -90,7 +90,7 @@ export function monitorHandlers({ store, ledger, now }: Context): MonitorHandler
       await store.monitors.remove(found.id, { expect: found.version, emit });
     } catch (error) {
       // Rows came in meanwhile; that is no change of the monitor.
-      if (isCoded(error, 'aborted')) return remove(name, etag);
+      if (isCoded(error, 'aborted')) return remove(name, etag, id);
       throw error;
     }
     await clearMonitor(store, found.id);
@@ -128,8 +128,8 @@ export function monitorHandlers({ store, ledger, now }: Context): MonitorHandler
         input: DeleteMonitorRequestSchema,
         output: DeleteMonitorResponseSchema,
       };
-      return mutate(options, request, async () => {
-        await remove(request.name, request.etag);
+      return mutate(options, request, async ({ id }) => {
+        await remove(request.name, request.etag, id);
         return {};
       });
     },

@@ -129,10 +129,10 @@ export function scheduleHandlers(edge: Edge) {
     async deleteSchedule(request, context) {
       const of = names.schedule.parse(request.name);
       const schemas = { input: DeleteScheduleRequestSchema, output: DeleteScheduleResponseSchema };
-      return once(edge, context, of.project, schemas, request, async () => {
+      return once(edge, context, of.project, schemas, request, async (mutation) => {
         const id = `${of.project}/${of.schedule}`;
         if (!(await store.schedules.get(id))) throw notFound(request.name);
-        const emit = [scheduleDeleted({ project: of.project, name: of.schedule }, now())];
+        const emit = [scheduleDeleted({ project: of.project, name: of.schedule }, mutation.id, now())];
         await store.schedules.remove(id, { ...expectOf(request.etag), emit });
         return {};
       });

@@ -136,10 +136,10 @@ export function triggerHandlers(edge: Edge, onChange: () => void) {
     async deleteTrigger(request, context) {
       const of = names.trigger.parse(request.name);
       const schemas = { input: DeleteTriggerRequestSchema, output: DeleteTriggerResponseSchema };
-      const answer = await once(edge, context, of.project, schemas, request, async () => {
+      const answer = await once(edge, context, of.project, schemas, request, async (mutation) => {
         const id = `${of.project}/${of.trigger}`;
         if (!(await store.triggers.get(id))) throw notFound(request.name);
-        const emit = [triggerDeleted({ project: of.project, name: of.trigger }, now())];
+        const emit = [triggerDeleted({ project: of.project, name: of.trigger }, mutation.id, now())];
         await store.triggers.remove(id, { ...expectOf(request.etag), emit });
         return {};
       });

@@ -102,9 +102,14 @@ export function scheduleApplied(schedule: Schedule, timeMs: number): EventDraft 
   });
 }
 
-export function scheduleDeleted(of: Pick<Schedule, 'project' | 'name'>, timeMs: number): EventDraft {
+export function scheduleDeleted(
+  of: Pick<Schedule, 'project' | 'name'>,
+  id: string,
+  timeMs: number,
+): EventDraft {
   const resource = scheduleName(of);
   return draft(events.scheduleDeleted, {
+    id,
     project: of.project,
     resource,
     timeMs,
@@ -142,9 +147,19 @@ export function triggerApplied(trigger: Trigger, timeMs: number): EventDraft {
   });
 }
 
-export function triggerDeleted(of: Pick<Trigger, 'project' | 'name'>, timeMs: number): EventDraft {
+export function triggerDeleted(
+  of: Pick<Trigger, 'project' | 'name'>,
+  id: string,
+  timeMs: number,
+): EventDraft {
   const resource = triggerName(of);
-  return draft(events.triggerDeleted, { project: of.project, resource, timeMs, data: { trigger: resource } });
+  return draft(events.triggerDeleted, {
+    id,
+    project: of.project,
+    resource,
+    timeMs,
+    data: { trigger: resource },
+  });
 }
 
 export function triggerFired(

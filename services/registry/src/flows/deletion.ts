@@ -8,6 +8,14 @@ import type { Registry } from '../registry.ts';
 import { type ModelRef, modelKey, versionKey } from '../store/keys.ts';
 import { modelName, versionName } from '../store/names.ts';
 
+/** How something is deleted. */
+interface Deletion {
+  /** The id of the event that tells of it. */
+  readonly id: string;
+  /** The version it must have. */
+  readonly expect: number | undefined;
+}
+
 /**
  * Deletes a version: first its number is given up, where aliases are kept too, so that no alias can come to point to it;
  * then it becomes a tombstone. Its bytes stay, as other versions may have the same.
@@ -15,7 +23,7 @@ import { modelName, versionName } from '../store/names.ts';
 export async function deleteVersion(
   registry: Registry,
   ref: ModelRef & { readonly version: number },
-  expect: number | undefined,
+  { id, expect }: Deletion,
 ): Promise<void> {
   const { store } = registry;
   const stored = await store.version(ref);
@@ -24,14 +32,14 @@ export async function deleteVersion(
     const doc = discard(line ?? newLine(ref.project, ref.model), ref.version);
     return doc && { doc };
   });
-  await bury(registry, stored);
+  await bury(registry, stored, id);
 }
 
 /** Deletes a model, and with `force` its versions. Each step can be done again, so a retry ends what a crash left half done. */
 export async function deleteModel(
   registry: Registry,
   ref: ModelRef,
-  options: { readonly expect: number | undefined; readonly force: boolean },
+  options: Deletion & { readonly force: boolean },
 ): Promise<void> {
   const { store } = registry;
   const model = await store.model(ref);
@@ -60,14 +68,14 @@ export async function deleteModel(
     for (const { id, doc } of items)
       await store.gates.remove(id, { emit: announce.gateChanged(doc, true, registry.now()) });
   }
-  await store.models.remove(modelKey(ref), { emit: announce.modelDeleted(ref, registry.now()) });
+  await store.models.remove(modelKey(ref), { emit: announce.modelDeleted(ref, options.id, registry.now()) });
 }
 
-async function bury(registry: Registry, { doc }: Versioned<ModelVersion>): Promise<void> {
+async function bury(registry: Registry, { doc }: Versioned<ModelVersion>, id?: string): Promise<void> {
   await registry.store.versions.change(versionKey(doc), (now) => {
     if (now.state === 'DELETED') return undefined;
     const gone: ModelVersion = { ...now, state: 'DELETED' };
-    return { doc: gone, emit: announce.versionDeleted(gone, registry.now()) };
+    return { doc: gone, emit: announce.versionDeleted(gone, registry.now(), id) };
   });
 }
 

@@ -95,11 +95,11 @@ export function gateHandlers(registry: Registry): Pick<Handlers<typeof RegistryS
     async deleteGate(request) {
       const ref = names.gate.parse(request.name);
       const condition = expectOf(request.etag, 'etag');
-      return mutating(registry, method.deleteGate, ref.project, request, async () => {
+      return mutating(registry, method.deleteGate, ref.project, request, async ({ id }) => {
         const { doc } = present(await store.gate(ref), () => notFound(gateName(ref)));
         await store.gates.remove(gateKey(ref), {
           ...condition,
-          emit: announce.gateChanged(doc, true, now()),
+          emit: announce.gateChanged(doc, true, now(), id),
         });
         return {};
       });

@@ -95,8 +95,8 @@ export function modelHandlers(registry: Registry): Pick<Handlers<typeof Registry
     async deleteModel(request) {
       const ref = names.model.parse(request.name);
       const expect = versionOfEtag(request.etag, 'etag');
-      return mutating(registry, method.deleteModel, ref.project, request, async () => {
-        await deleteModel(registry, ref, { expect, force: request.force });
+      return mutating(registry, method.deleteModel, ref.project, request, async ({ id }) => {
+        await deleteModel(registry, ref, { id, expect, force: request.force });
         return {};
       });
     },

@@ -94,8 +94,8 @@ export function versionHandlers(registry: Registry): Pick<Handlers<typeof Regist
     async deleteModelVersion(request) {
       const ref = numberedVersion(request.name, 'name');
       const expect = versionOfEtag(request.etag, 'etag');
-      return mutating(registry, method.deleteModelVersion, ref.project, request, async () => {
-        await deleteVersion(registry, ref, expect);
+      return mutating(registry, method.deleteModelVersion, ref.project, request, async ({ id }) => {
+        await deleteVersion(registry, ref, { id, expect });
         return {};
       });
     },

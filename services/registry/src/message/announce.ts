@@ -1,6 +1,6 @@
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { registryEvents } from '@millrace/contracts/registry-events';
-import type { EventDraft } from '@millrace/documents';
+import { type EventDraft, newId } from '@millrace/documents';
 import { draft } from '@millrace/events';
 import type { Alias } from '../domain/alias.ts';
 import type { Decision } from '../domain/decision.ts';
@@ -37,10 +37,11 @@ export const announce = {
     return [draft(registryEvents.modelUpdated, { project: model.project, resource: name, timeMs, data })];
   },
 
-  modelDeleted(ref: ModelRef, timeMs: number): EventDraft[] {
+  modelDeleted(ref: ModelRef, id: string, timeMs: number): EventDraft[] {
     const name = modelName(ref);
     return [
       draft(registryEvents.modelDeleted, {
+        id,
         project: ref.project,
         resource: name,
         timeMs,
@@ -81,9 +82,10 @@ export const announce = {
     return [draft(registryEvents.modelVersionUpdated, { ...aboutVersion(version, timeMs), data })];
   },
 
-  versionDeleted(version: ModelVersion, timeMs: number): EventDraft[] {
+  versionDeleted(version: ModelVersion, timeMs: number, id = newId()): EventDraft[] {
     return [
       draft(registryEvents.modelVersionDeleted, {
+        id,
         ...aboutVersion(version, timeMs),
         data: identityOf(version),
       }),
@@ -146,11 +148,11 @@ export const announce = {
     return [draft(registryEvents.lineageEdgeAdded, { project, resource: to, timeMs, data })];
   },
 
-  gateChanged(gate: Gate, deleted: boolean, timeMs: number): EventDraft[] {
+  gateChanged(gate: Gate, deleted: boolean, timeMs: number, id = newId()): EventDraft[] {
     const name = gateName(gate);
     const { alias, expression, dataset, allowFirst, description } = gate;
     const data = { gate: { name, alias, expression, dataset, allowFirst, description }, deleted };
-    return [draft(registryEvents.gateChanged, { project: gate.project, resource: name, timeMs, data })];
+    return [draft(registryEvents.gateChanged, { id, project: gate.project, resource: name, timeMs, data })];
   },
 } as const;
 

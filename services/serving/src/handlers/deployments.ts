@@ -99,12 +99,12 @@ export function deploymentHandlers(parts: DeploymentParts): Implementation {
         input: DeleteDeploymentRequestSchema,
         output: DeleteDeploymentResponseSchema,
       };
-      return mutate(options, request, async ({ requestId }) => {
+      return mutate(options, request, async ({ id }) => {
         const key = keyOf(request.name);
         const { version } = await store.get(key);
         const expect = checkEtag(request.etag);
         if (expect !== undefined && expect !== version) throw versionConflict(request.name, expect, version);
-        await store.remove(key, writeOptions(expect, requestId));
+        await store.remove(key, id, expect);
         wake(key);
         return {};
       });

@@ -98,8 +98,8 @@ export function artifactHandlers(
 
     async deleteArtifact(request) {
       const { project, id } = parseRun(request.parent, 'parent');
-      return once(TrackingService.method.deleteArtifact, project, request, async () => {
-        await artifacts.remove(project, id, request.path);
+      return once(TrackingService.method.deleteArtifact, project, request, async (eventId) => {
+        await artifacts.remove(project, id, request.path, eventId);
         return {};
       });
     },

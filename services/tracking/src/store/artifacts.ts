@@ -70,9 +70,10 @@ export function createArtifacts(store: DocumentStore, now: () => number) {
       return found ?? get(artifact.project, artifact.run, artifact.path);
     },
 
-    async remove(project: string, run: string, path: string): Promise<void> {
+    /** Forgets a path of a run; `eventId` is the id of the event that tells of it. */
+    async remove(project: string, run: string, path: string, eventId: string): Promise<void> {
       const { id, doc, version } = await get(project, run, path);
-      await artifacts.remove(id, { expect: version, emit: [artifactDeleted(doc, now())] });
+      await artifacts.remove(id, { expect: version, emit: [artifactDeleted(doc, eventId, now())] });
     },
 
     /** Files and folders directly in a folder. Each folder costs one query, however many files are in it. */
