@@ -109,6 +109,19 @@ test('stopped gently it leaves no process, and the next one makes up for what wa
   await at.stop();
 }, 40_000);
 
+test('stopped gently, it repeats a step that answered the stop with 0', async () => {
+  let at = await startProcess(env());
+  const polite = 'process.on("SIGTERM", () => process.exit(0)); setInterval(() => {}, 1000);';
+  const code = `${note('polite')} if (process.env.MILLRACE_ATTEMPT === '1') { ${polite} }`;
+  const name = await launch(at, 'polite', { steps: [js('a', code)] });
+  await until(() => lines('polite').length === 1);
+  await at.stop();
+  at = await startProcess(env());
+  expect((await finished(at, name)).word).toBe('SUCCEEDED');
+  expect((await tasksOf(at, name)).a?.attempts.map((a) => a.state)).toEqual([6, 2]);
+  await at.stop();
+}, 40_000);
+
 test('killed for good, its steps are stopped after the grace', async () => {
   const at = await startProcess(env({ ORPHAN_GRACE_MS: '1000' }));
   await launch(at, 'orphan', { steps: [js('a', `${note('orphan')} setInterval(() => {}, 1000)`)] });

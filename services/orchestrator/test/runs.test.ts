@@ -179,6 +179,19 @@ describe('a run', () => {
     await expect(at.runs.cancelPipelineRun({ name })).rejects.toMatchObject({ code: 'WRONG_STATE' });
   });
 
+  test('does not take a 0 for success when it is the answer to being stopped', async () => {
+    const polite =
+      'process.on("SIGTERM", () => process.exit(0)); setInterval(() => {}, 1000); console.log("up")';
+    const timed = await launch(at, 'polite-timeout', { steps: [js('a', polite, { timeout: ms(1500) })] });
+    const cancelled = await launch(at, 'polite-cancel', { steps: [js('a', polite)] });
+    await until(async () => (await logOf(at, `${cancelled}/tasks/a`)) === 'up\n');
+    await at.runs.cancelPipelineRun({ name: cancelled });
+    await finished(at, cancelled);
+    expect(states(await tasksOf(at, cancelled))).toEqual({ a: 'CANCELLED' });
+    await finished(at, timed);
+    expect(states(await tasksOf(at, timed))).toEqual({ a: 'TIMED_OUT' });
+  });
+
   test('is cancelled at any moment, also while its processes start', async () => {
     const code = 'setInterval(() => {}, 1000)';
     for (const waitMs of [0, 3, 6, 10, 20, 40]) {

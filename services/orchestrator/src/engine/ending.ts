@@ -24,7 +24,8 @@ export async function endingOf(
   const logs = await executor.keepLogs(id);
   if (exit.kind === 'refused') return { state: 'failed', reason: `could not start: ${exit.reason}`, ...logs };
   const how = exit.kind === 'exited' ? { exitCode: exit.code } : { signal: exit.signal };
-  if (exit.kind === 'exited' && exit.code === 0) {
+  // Many programs answer SIGTERM with 0: what they leave then is half done.
+  if (exit.kind === 'exited' && exit.code === 0 && !exit.stopped) {
     const { outputs, problem } = await executor.collect(id, step.action.outputs);
     return problem === undefined
       ? { state: 'succeeded', reason: '', outputs, ...how, ...logs }

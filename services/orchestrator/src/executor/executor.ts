@@ -16,7 +16,8 @@ export interface Work {
 
 /** How work ended. */
 export type Exit =
-  | { readonly kind: 'exited'; readonly code: number }
+  /** `stopped`: it had been asked to end, so that no code, not even 0, means that its work is done. */
+  | { readonly kind: 'exited'; readonly code: number; readonly stopped?: true }
   | { readonly kind: 'signalled'; readonly signal: string }
   /** The program could not be started. */
   | { readonly kind: 'refused'; readonly reason: string }

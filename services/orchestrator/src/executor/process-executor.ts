@@ -182,10 +182,9 @@ function orphanOf(folder: string): Exit {
 
 function exitOf(record: ExitRecord): Exit {
   if (record.refused !== undefined) return { kind: 'refused', reason: record.refused };
-  if (record.interrupted !== undefined && record.code !== 0)
-    return { kind: 'lost', reason: record.interrupted };
+  if (record.interrupted !== undefined) return { kind: 'lost', reason: record.interrupted };
   if (record.signal !== null) return { kind: 'signalled', signal: record.signal };
-  return { kind: 'exited', code: record.code ?? -1 };
+  return { kind: 'exited', code: record.code ?? -1, ...(record.stopped ? { stopped: true } : {}) };
 }
 
 function readRecord<T>(path: string): T | undefined {

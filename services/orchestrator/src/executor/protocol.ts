@@ -30,6 +30,8 @@ export interface ExitRecord {
   readonly signal: string | null;
   /** Why it could not be started. */
   readonly refused?: string;
+  /** It had been asked to end. */
+  readonly stopped?: true;
   /** The supervisor stopped it although nobody asked for that. */
   readonly interrupted?: string;
 }

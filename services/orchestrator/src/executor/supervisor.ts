@@ -87,6 +87,8 @@ function start({
   secrets,
   maxLogBytes,
 }: Extract<ToSupervisor, { do: 'start' }>): void {
+  // Sent before the sender heard that everything stops: never started, so that the next supervisor can do it.
+  if (ending) return;
   const known = running.get(id);
   if (known) {
     say({ say: 'started', id, pid: known.child.pid ?? 0 });
@@ -120,7 +122,12 @@ function start({
     recorded = true;
     for (const log of logs) log.close();
     running.delete(id);
-    record(id, folder, entry.interrupted === undefined ? exit : { ...exit, interrupted: entry.interrupted });
+    const { stopping, interrupted } = entry;
+    record(id, folder, {
+      ...exit,
+      ...(stopping ? { stopped: true } : {}),
+      ...(interrupted === undefined ? {} : { interrupted }),
+    });
     if (running.size === 0 && ending) process.exit(0);
   };
   child.on('spawn', () => {
