@@ -1,0 +1,134 @@
+import { readFileSync } from 'node:fs';
+import type { DescEnum, MessageInitShape } from '@bufbuild/protobuf';
+import {
+  type AttemptState,
+  type PipelineRun,
+  PipelineRunState,
+  type PipelineSpecSchema,
+  type StepSchema,
+  type Task,
+} from '@millrace/contracts/pipelines';
+import { connect, type Millrace } from '@millrace/sdk';
+import { startNats, startService, type TempDir, type TestService, tempDir, until } from '@millrace/testing';
+
+type StepInit = MessageInitShape<typeof StepSchema>;
+
+/** An orchestrator and NATS as processes, and a client of it. */
+export interface Workshop extends AsyncDisposable {
+  readonly service: TestService;
+  readonly millrace: Millrace;
+  readonly nats: Awaited<ReturnType<typeof startNats>>;
+  /** Where steps of the scenario write what they did: a step sees it as `$MARKS`. */
+  readonly marks: TempDir;
+}
+
+/** Starts an orchestrator for a scenario, with room for as many steps as it likes. */
+export async function startWorkshop(env: Readonly<Record<string, string>> = {}): Promise<Workshop> {
+  const marks = tempDir('millrace-marks-');
+  const nats = await startNats();
+  const settings = { NATS_URL: nats.url, STEP_CPU: '1000', LOG_LEVEL: 'warn', ...env };
+  const service = await startService('orchestrator', { env: settings });
+  const millrace = clientOf(service);
+  return {
+    service,
+    millrace,
+    nats,
+    marks,
+    async [Symbol.asyncDispose]() {
+      millrace.close();
+      await service.stop();
+      await nats.stop();
+      await marks.remove();
+    },
+  };
+}
+
+/** A client of an orchestrator alone. */
+export const clientOf = (service: Pick<TestService, 'address'>): Millrace =>
+  connect({ endpoints: { services: { pipelines: service.address } }, project: 'default' });
+
+/** A step that runs a piece of shell; it notes what it does in files of the folder `$MARKS`. */
+export function shell(
+  { marks }: Pick<Workshop, 'marks'>,
+  name: string,
+  script: string,
+  {
+    command,
+    ...rest
+  }: Partial<Omit<StepInit, '$typeName' | 'action' | 'name'>> & {
+    readonly command?: object;
+  } = {},
+): StepInit {
+  const argv = ['/bin/sh', '-c', script];
+  const env = [{ name: 'MARKS', value: marks.path }];
+  return { name, action: { case: 'command', value: { argv, env, ...command } }, ...rest };
+}
+
+/** The lines of a file that steps append to; a line that is being written is left out. */
+export function linesOf({ marks }: Pick<Workshop, 'marks'>, file: string): string[] {
+  try {
+    return readFileSync(`${marks.path}/${file}`, 'utf8').split('\n').slice(0, -1);
+  } catch {
+    return [];
+  }
+}
+
+/** Applies a pipeline and starts a run of it; answers the run's name. */
+export async function launch(
+  { pipelines, pipelineRuns, parent }: Millrace,
+  pipeline: string,
+  spec: MessageInitShape<typeof PipelineSpecSchema>,
+): Promise<string> {
+  const name = `${parent}/pipelines/${pipeline}`;
+  await pipelines.applyPipeline({ pipeline: { name, spec } });
+  const { pipelineRun } = await pipelineRuns.createPipelineRun({ parent, pipelineRun: { pipeline: name } });
+  return pipelineRun!.name;
+}
+
+/** Waits for a run's end. */
+export function finished({ pipelineRuns }: Millrace, name: string, timeoutMs = 40_000): Promise<PipelineRun> {
+  const isOver = async () => {
+    const { pipelineRun } = await pipelineRuns.getPipelineRun({ name });
+    return pipelineRun && pipelineRun.state >= PipelineRunState.SUCCEEDED ? pipelineRun : undefined;
+  };
+  return until(isOver, { timeoutMs, what: `the end of ${name}` });
+}
+
+/** The tasks of a run. */
+export async function tasksOf({ pipelineRuns }: Millrace, parent: string): Promise<Task[]> {
+  const found: Task[] = [];
+  let pageToken = '';
+  do {
+    const page = await pipelineRuns.listTasks({ parent, pageSize: 1000, pageToken });
+    found.push(...page.tasks);
+    pageToken = page.nextPageToken;
+  } while (pageToken);
+  return found;
+}
+
+/** A task's key in its run: the step's name, and the item's index behind it. */
+export const keyOf = ({ name }: Pick<Task, 'name'>): string => name.slice(name.lastIndexOf('/') + 1);
+
+/** How many attempts of a task came to this state. */
+export const attemptsIn = (task: Pick<Task, 'attempts'>, state: AttemptState): number =>
+  task.attempts.filter((attempt) => attempt.state === state).length;
+
+/** The word for a state. */
+export const wordOf = (schema: DescEnum, state: number): string =>
+  schema.value[state]?.localName ?? `${state}`;
+
+/** Whether a process still runs; one that ended and was not yet collected by its parent does not. */
+export function isRunning(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3) !== 'Z';
+  } catch {
+    return false;
+  }
+}
+
+/** The parent of a process. */
+export function parentOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+}
