@@ -1,3 +1,7 @@
+import type { Chance } from '@millrace/testing';
+
+export { type Chance, createChance } from '@millrace/testing';
+
 /** What was found by reading through the public API after the fault. */
 export interface Outcome {
   /** Acknowledged operations that were looked for. */
@@ -32,33 +36,6 @@ export interface Scenario {
    * the check checks nothing.
    */
   readonly control: (chance: Chance) => Promise<Outcome>;
-}
-
-/** Numbers that follow from a seed, so that a run can be had again. */
-export interface Chance {
-  readonly seed: number;
-  /** In [0, 1). */
-  random(): number;
-  /** A whole number in [from, to]. */
-  between(from: number, to: number): number;
-  pick<T>(list: readonly T[]): T;
-}
-
-/** Source: mulberry32. */
-export function createChance(seed: number): Chance {
-  let state = seed >>> 0;
-  const random = () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-  return {
-    seed,
-    random,
-    between: (from, to) => from + Math.floor(random() * (to - from + 1)),
-    pick: (list) => list[Math.floor(random() * list.length)]!,
-  };
 }
 
 export const isSound = ({ lost, doubled, breaches }: Outcome): boolean =>

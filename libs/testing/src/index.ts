@@ -1,3 +1,4 @@
+export { type Chance, createChance } from './chance.ts';
 export { type FakeClock, fakeClock } from './clock.ts';
 export { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
 export { freePort } from './free-port.ts';
