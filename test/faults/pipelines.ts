@@ -52,16 +52,20 @@ export function shell(
   { marks }: Pick<Workshop, 'marks'>,
   name: string,
   script: string,
-  {
-    command,
-    ...rest
-  }: Partial<Omit<StepInit, '$typeName' | 'action' | 'name'>> & {
-    readonly command?: object;
-  } = {},
+  rest: ShellStep = {},
 ): StepInit {
+  const { command, env = {}, ...others } = rest;
   const argv = ['/bin/sh', '-c', script];
-  const env = [{ name: 'MARKS', value: marks.path }];
-  return { name, action: { case: 'command', value: { argv, env, ...command } }, ...rest };
+  const variables = Object.entries({ MARKS: marks.path, ...env }).map(([key, value]) => ({
+    name: key,
+    value,
+  }));
+  return { name, action: { case: 'command', value: { argv, env: variables, ...command } }, ...others };
+}
+
+interface ShellStep extends Partial<Omit<StepInit, '$typeName' | 'action' | 'name'>> {
+  readonly command?: object;
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** The lines of a file that steps append to; a line that is being written is left out. */

@@ -40,11 +40,10 @@ async function cancelFanOut(chance: Chance, child: string): Promise<Outcome> {
     kind: { case: 'numberValue' as const, value },
   }));
   const step = shell(at, 'item', script, {
+    env: { ITEM: '${item}' },
     forEach: { source: { case: 'items', value: { values } } },
     command: { stopGrace: { seconds: 1n } },
   });
-  const { action } = step;
-  if (action?.case === 'command') action.value.env?.push({ name: 'ITEM', value: '${item}' });
   const name = await launch(millrace, 'fan-out', { steps: [step], maxParallel: items });
 
   const wanted = chance.between(items / 2, items);
