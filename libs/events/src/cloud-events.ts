@@ -1,9 +1,9 @@
 import { create, fromBinary, fromJson, type JsonValue, type Message } from '@bufbuild/protobuf';
 import { type EventType, isProject } from '@millrace/contracts';
 import { CodedError } from '@millrace/errors';
-import { headers, type MsgHdrs } from '@nats-io/transport-node';
 import type { EventAttributes } from './event.ts';
 import { decodeHeaderValue, encodeHeaderValue } from './percent.ts';
+import type { MessageHeaders } from './port.ts';
 
 /** The attributes of an event and its data as they travel. */
 export interface Envelope extends EventAttributes {
@@ -18,7 +18,7 @@ export function sourceOf(type: string, project: string): string {
 }
 
 /** Headers of CloudEvents 1.0 in NATS binary mode. `Nats-Msg-Id` is left to the publisher. */
-export function encodeHeaders(event: EventAttributes): MsgHdrs {
+export function encodeHeaders(event: EventAttributes): ReadonlyMap<string, string> {
   const attributes: Record<string, string> = {
     specversion: '1.0',
     id: event.id,
@@ -31,7 +31,7 @@ export function encodeHeaders(event: EventAttributes): MsgHdrs {
   };
   if (event.sequence > 0) attributes.sequence = String(event.sequence);
   if (event.traceparent) attributes.traceparent = event.traceparent;
-  const encoded = headers();
+  const encoded = new Map<string, string>();
   for (const [name, value] of Object.entries(attributes)) encoded.set(`ce-${name}`, encodeHeaderValue(value));
   if (event.traceparent) encoded.set('traceparent', event.traceparent);
   return encoded;
@@ -41,9 +41,9 @@ export function encodeHeaders(event: EventAttributes): MsgHdrs {
  * Reads a message as an event, in binary mode or, when its Content-Type says so, in structured JSON mode. Header
  * names are read whatever their case. Throws EVENT_UNDECODABLE.
  */
-export function decodeMessage(found: MsgHdrs | undefined, data: Uint8Array): Envelope {
+export function decodeMessage(found: MessageHeaders | undefined, data: Uint8Array): Envelope {
   const raw = new Map<string, string>();
-  for (const key of found?.keys() ?? []) raw.set(key.toLowerCase(), found?.values(key)[0] ?? '');
+  for (const key of found?.keys() ?? []) raw.set(key.toLowerCase(), found?.get(key) ?? '');
   const structured = raw.get('content-type')?.toLowerCase().startsWith('application/cloudevents');
   try {
     return structured ? fromStructured(data) : fromAttributes((name) => decoded(raw.get(`ce-${name}`)), data);

@@ -1,15 +1,30 @@
-export { type Bus, type BusOptions, connectBus } from './bus.ts';
+export type { Clock } from './clock.ts';
 export { decodeData, decodeMessage, type Envelope, encodeHeaders, sourceOf } from './cloud-events.ts';
 export { eventCodes } from './codes.ts';
 export { type DeadLetter, type DeadLetterQuery, listDeadLetters, redrive } from './consumer/dead-letters.ts';
 export { type Handler, handler, handlers } from './consumer/handler.ts';
 export { type SubscribeOptions, type Subscription, subscribe } from './consumer/subscribe.ts';
-export type { Credentials } from './credentials.ts';
 export { type DraftInput, draft, maxEventBytes } from './draft.ts';
 export type { AnyEvent, Event, EventAttributes } from './event.ts';
 export { type EventJson, eventToJson } from './json.ts';
 export { type Log, noLog } from './log.ts';
+export { type Bus, type BusOptions, connectBus } from './nats/bus.ts';
+export type { Credentials } from './nats/credentials.ts';
 export { decodeHeaderValue, encodeHeaderValue } from './percent.ts';
+export type {
+  ConsumerSettings,
+  Deliveries,
+  Delivery,
+  Message,
+  MessageHeaders,
+  OutgoingMessage,
+  ReadOptions,
+  Sent,
+  StoredMessage,
+  StreamSettings,
+  StreamState,
+  Streams,
+} from './port.ts';
 export { type PublishInput, publish } from './publish.ts';
 export { type Refilled, type RefillOptions, refillStream } from './relay/refill.ts';
 export { type Gap, type Relay, type RelayOptions, startRelay } from './relay/relay.ts';

@@ -1,12 +1,10 @@
 import type { DescMessage, MessageInitShape } from '@bufbuild/protobuf';
 import type { EventType } from '@millrace/contracts';
 import type { EventDraft } from '@millrace/documents';
-import { isCoded, unavailable } from '@millrace/errors';
-import type { PubAck } from '@nats-io/jetstream';
-import type { Bus } from './bus.ts';
+import { isCoded } from '@millrace/errors';
 import { encodeHeaders } from './cloud-events.ts';
 import { draft } from './draft.ts';
-import { orUnavailable } from './failures.ts';
+import type { Sent, Streams } from './port.ts';
 
 /** The subject of an event: `millrace.<project>.<context>.<entity>.<event>.v<n>`. */
 export function subjectOfDraft(event: Pick<EventDraft, 'type' | 'project'>): string {
@@ -24,25 +22,17 @@ export interface SendOptions {
  * Publishes a recorded event once and waits until the stream has it. A time-out means that it is not known: publish
  * again with the same id, and the stream keeps one copy. Throws `unavailable`.
  */
-export async function sendEvent(
-  bus: Bus,
+export function sendEvent(
+  bus: Pick<Streams, 'send'>,
   event: EventDraft & { readonly sequence?: number },
   options: SendOptions = {},
-): Promise<PubAck> {
-  const client = await bus.jetstream();
-  const answer = client.publish(subjectOfDraft(event), event.data, {
+): Promise<Sent> {
+  return bus.send({
+    subject: subjectOfDraft(event),
     headers: encodeHeaders({ ...event, sequence: event.sequence ?? 0 }),
-    msgID: options.messageId ?? event.id,
-    timeout: options.timeoutMs ?? 5_000,
-  });
-  return orUnavailable(`publishing ${event.type}`, () => untilReconnected(bus, answer));
-}
-
-/** An answer asked for over a connection that was lost will not come: there is no need to wait for the time-out. */
-export function untilReconnected<T>(bus: Bus, answer: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const off = bus.onConnect(() => reject(unavailable('NATS: the connection was lost; the stream')));
-    answer.then(resolve, reject).finally(off);
+    data: event.data,
+    id: options.messageId ?? event.id,
+    ...(options.timeoutMs ? { timeoutMs: options.timeoutMs } : {}),
   });
 }
 
@@ -65,7 +55,7 @@ const tries = 3;
  * it after three tries; it may have it none the less.
  */
 export async function publish<S extends DescMessage>(
-  bus: Bus,
+  bus: Pick<Streams, 'send'>,
   type: EventType<S>,
   input: PublishInput<S>,
 ): Promise<{ readonly id: string; readonly duplicate: boolean }> {

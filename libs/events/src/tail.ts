@@ -2,13 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Context, catalogue, contexts, type EventType, streamOf } from '@millrace/contracts';
 import { invalidField } from '@millrace/errors';
 import { DeliverPolicy, type JsMsg } from '@nats-io/jetstream';
-import type { Bus } from './bus.ts';
 import { decodeData, decodeMessage } from './cloud-events.ts';
 import { redriveHeader } from './consumer/dead-letters.ts';
 import type { AnyEvent } from './event.ts';
 import { type Log, noLog } from './log.ts';
+import type { Bus } from './nats/bus.ts';
 import { subjectOfDraft } from './publish.ts';
-import { readStreamInfo } from './stream.ts';
 
 export interface TailOptions {
   /** Only events of these types. @default all of the catalogue */
@@ -73,17 +72,17 @@ async function follow(
   };
   while (!signal.aborted) {
     try {
-      const info = await readStreamInfo(await bus.manager(), name);
-      if (!info) {
+      const state = await bus.readState(name);
+      if (!state) {
         late = true;
         tell();
         await sleep(500, undefined, { signal }).catch(() => {});
         continue;
       }
       // A stream that was made anew begins at 1 again.
-      if (position !== undefined && position > info.state.last_seq + 1) position = 1;
+      if (position !== undefined && position > state.last + 1) position = 1;
       // "New" becomes a position at once, so that a reconnection misses nothing.
-      if (position === undefined && since === 'new' && !late) position = info.state.last_seq + 1;
+      if (position === undefined && since === 'new' && !late) position = state.last + 1;
       const client = await bus.jetstream();
       const consumer = await client.consumers.get(name, { filter_subjects, ...startAt(position, since) });
       const messages = await consumer.consume({ max_messages: 256, abort_on_missing_resource: true });

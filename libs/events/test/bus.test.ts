@@ -12,7 +12,7 @@ import {
   startNatsServer,
   tail,
 } from '../src/index.ts';
-import { differences, requireSame } from '../src/stream.ts';
+import { differences, requireSame } from '../src/nats/settings.ts';
 import { aliasMoved, modelCreated } from './fixtures.ts';
 
 let nats: TestNats;
@@ -28,7 +28,9 @@ afterAll(async () => {
 });
 
 test('a stream has the settings that were asked for, and keeps them when asked again', async () => {
-  const { config } = await ensureStream(bus, 'tracking');
+  const info = async (name = 'MILLRACE_TRACKING') => (await bus.manager()).streams.info(name);
+  await ensureStream(bus, 'tracking');
+  const { config } = await info();
   expect(config).toMatchObject({
     name: 'MILLRACE_TRACKING',
     subjects: ['millrace.*.tracking.>'],
@@ -38,10 +40,13 @@ test('a stream has the settings that were asked for, and keeps them when asked a
     max_age: 7 * 24 * 3600 * 1e9,
     duplicate_window: 600e9,
   });
-  const changed = await ensureStream(bus, 'tracking', { maxBytes: 2 ** 24 });
+  await ensureStream(bus, 'tracking', { maxBytes: 2 ** 24 });
+  const changed = await info();
   expect(changed.config.max_bytes).toBe(2 ** 24);
-  expect(changed.created).toBe((await ensureStream(bus, 'tracking', { maxBytes: 2 ** 24 })).created);
-  expect((await ensureDeadLetters(bus)).config.subjects).toEqual(['millrace-dead.>']);
+  await ensureStream(bus, 'tracking', { maxBytes: 2 ** 24 });
+  expect(changed.created).toBe((await info()).created);
+  await ensureDeadLetters(bus);
+  expect((await info('MILLRACE_DEAD_LETTERS')).config.subjects).toEqual(['millrace-dead.>']);
 });
 
 test('settings that a server dropped are named', () => {

@@ -12,7 +12,6 @@ import {
   refillStream,
   startRelay,
 } from '../src/index.ts';
-import { readStream } from '../src/read-stream.ts';
 import { openStore, record } from './fixtures.ts';
 
 let nats: TestNats;
@@ -57,7 +56,7 @@ function relay(options: Partial<RelayOptions> = {}): Relay {
 /** The sequence numbers in the stream, in its order. */
 async function sequences(): Promise<number[]> {
   const found: number[] = [];
-  for await (const message of readStream(bus, 'MILLRACE_REGISTRY'))
+  for await (const message of bus.read('MILLRACE_REGISTRY'))
     found.push(decodeMessage(message.headers, message.data).sequence);
   return found;
 }
@@ -149,7 +148,7 @@ test('a deleted stream is made again and refilled from the record, with the same
   expect((await sequences()).toSorted((a, b) => a - b)).toEqual(upTo(121));
   expect(gaps).toMatchObject([{ context: 'registry', published: 120 }]);
   const held = new Set<string>();
-  for await (const message of readStream(bus, 'MILLRACE_REGISTRY'))
+  for await (const message of bus.read('MILLRACE_REGISTRY'))
     held.add(decodeMessage(message.headers, message.data).id);
   expect(ids.every((id) => held.has(id))).toBe(true);
 });

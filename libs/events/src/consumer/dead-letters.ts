@@ -1,11 +1,7 @@
 import { notFound } from '@millrace/errors';
-import type { JsMsg } from '@nats-io/jetstream';
-import { headers, type MsgHdrs } from '@nats-io/transport-node';
-import type { Bus } from '../bus.ts';
 import { decodeMessage, type Envelope } from '../cloud-events.ts';
-import { isMissing, orUnavailable } from '../failures.ts';
 import { decodeHeaderValue, encodeHeaderValue } from '../percent.ts';
-import { readStream } from '../read-stream.ts';
+import type { Delivery, MessageHeaders, StoredMessage, Streams } from '../port.ts';
 import { deadLetterStream } from '../stream.ts';
 
 /** Names the one consumer that a redriven message is for; all others pass over it. */
@@ -39,8 +35,8 @@ export interface Death {
 }
 
 /** Puts a message among the dead letters, with its headers and the reason. Throws `unavailable`. */
-export async function bury(bus: Bus, message: JsMsg, death: Death): Promise<void> {
-  const { stream } = message.info;
+export async function bury(bus: Pick<Streams, 'send'>, message: Delivery, death: Death): Promise<void> {
+  const { stream } = message;
   const kept = copyHeaders(message.headers);
   const notes = {
     reason: death.reason.slice(0, 2_000),
@@ -52,13 +48,12 @@ export async function bury(bus: Bus, message: JsMsg, death: Death): Promise<void
   };
   for (const [name, text] of Object.entries(notes))
     kept.set(`millrace-dead-${name}`, encodeHeaderValue(text));
-  const client = await bus.jetstream();
-  await orUnavailable('storing a dead letter', () =>
-    client.publish(`millrace-dead.${stream}.${death.durable}`, message.data, {
-      headers: kept,
-      msgID: `${stream}:${message.seq}:${death.durable}`,
-    }),
-  );
+  await bus.send({
+    subject: `millrace-dead.${stream}.${death.durable}`,
+    headers: kept,
+    data: message.data,
+    id: `${stream}:${message.seq}:${death.durable}`,
+  });
 }
 
 export interface DeadLetterQuery {
@@ -71,7 +66,10 @@ export interface DeadLetterQuery {
 }
 
 /** Lists dead letters, oldest first. */
-export async function listDeadLetters(bus: Bus, query: DeadLetterQuery = {}): Promise<DeadLetter[]> {
+export async function listDeadLetters(
+  bus: Pick<Streams, 'read'>,
+  query: DeadLetterQuery = {},
+): Promise<DeadLetter[]> {
   const found: DeadLetter[] = [];
   for await (const message of readDead(bus, query)) {
     found.push(describe(message));
@@ -86,7 +84,7 @@ export async function listDeadLetters(bus: Bus, query: DeadLetterQuery = {}): Pr
  * names none.
  */
 export async function redrive(
-  bus: Bus,
+  bus: Pick<Streams, 'read' | 'send' | 'removeMessage'>,
   query: { readonly durable?: string; readonly sequence?: number },
 ): Promise<number> {
   let count = 0;
@@ -102,29 +100,23 @@ export async function redrive(
   return count;
 }
 
-async function giveBack(bus: Bus, message: JsMsg): Promise<void> {
+async function giveBack(bus: Pick<Streams, 'send' | 'removeMessage'>, message: StoredMessage): Promise<void> {
   const letter = describe(message);
   const restored = copyHeaders(message.headers);
   restored.set(redriveHeader, letter.durable);
-  const client = await bus.jetstream();
-  const manager = await bus.manager();
-  await orUnavailable('giving a dead letter back', async () => {
-    // The id carries the letter's place: the stream still knows the event's own, and would drop it.
-    const msgID = `redrive:${message.seq}:${letter.durable}:${letter.deadSinceMs}`;
-    await client.publish(letter.subject, message.data, { headers: restored, msgID });
-    await manager.streams.deleteMessage(deadLetterStream.name, message.seq).catch((error: unknown) => {
-      if (!isMissing(error)) throw error;
-    });
-  });
+  // The id carries the letter's place: the stream still knows the event's own, and would drop it.
+  const id = `redrive:${message.seq}:${letter.durable}:${letter.deadSinceMs}`;
+  await bus.send({ subject: letter.subject, headers: restored, data: message.data, id });
+  await bus.removeMessage(deadLetterStream.name, message.seq);
 }
 
-function readDead(bus: Bus, query: DeadLetterQuery): AsyncIterable<JsMsg> {
+function readDead(bus: Pick<Streams, 'read'>, query: DeadLetterQuery): AsyncIterable<StoredMessage> {
   const subjects = query.durable ? { subjects: [`millrace-dead.*.${query.durable}`] } : {};
   const from = query.after === undefined ? {} : { from: query.after + 1 };
-  return readStream(bus, deadLetterStream.name, { ...subjects, ...from });
+  return bus.read(deadLetterStream.name, { ...subjects, ...from });
 }
 
-function describe(message: JsMsg): DeadLetter {
+function describe(message: StoredMessage): DeadLetter {
   const note = (name: string) => decodeHeaderValue(message.headers?.get(`millrace-dead-${name}`) ?? '');
   const event = readEvent(message);
   return {
@@ -141,7 +133,7 @@ function describe(message: JsMsg): DeadLetter {
   };
 }
 
-function readEvent(message: JsMsg): Envelope | undefined {
+function readEvent(message: StoredMessage): Envelope | undefined {
   try {
     return decodeMessage(message.headers, message.data);
   } catch {
@@ -150,12 +142,12 @@ function readEvent(message: JsMsg): Envelope | undefined {
 }
 
 /** Copies what belongs to the event; `Nats-` headers belong to the stream it was in. */
-function copyHeaders(found: MsgHdrs | undefined): MsgHdrs {
-  const copy = headers();
+function copyHeaders(found: MessageHeaders | undefined): Map<string, string> {
+  const copy = new Map<string, string>();
   for (const key of found?.keys() ?? []) {
     const lower = key.toLowerCase();
     if (lower.startsWith('nats-') || lower.startsWith('millrace-')) continue;
-    copy.set(key, found?.values(key)[0] ?? '');
+    copy.set(key, found?.get(key) ?? '');
   }
   return copy;
 }

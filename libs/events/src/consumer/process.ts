@@ -1,13 +1,11 @@
 import { channel } from 'node:diagnostics_channel';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { from, isCoded } from '@millrace/errors';
-import type { JsMsg } from '@nats-io/jetstream';
 import { context, propagation, ROOT_CONTEXT } from '@opentelemetry/api';
-import type { Bus } from '../bus.ts';
+import type { Clock } from '../clock.ts';
 import { decodeData, decodeMessage, undecodable } from '../cloud-events.ts';
 import type { AnyEvent } from '../event.ts';
 import type { Log } from '../log.ts';
-import { untilReconnected } from '../publish.ts';
+import type { Delivery, Streams } from '../port.ts';
 import { bury, redriveHeader } from './dead-letters.ts';
 import type { Handler } from './handler.ts';
 
@@ -18,7 +16,8 @@ const afterHandler = channel('millrace:consumer.after-handler');
 export const defaultRetryMs: readonly number[] = [1_000, 5_000, 15_000, 30_000, 60_000, 120_000, 300_000];
 
 export interface ProcessOptions {
-  readonly bus: Bus;
+  readonly bus: Pick<Streams, 'send'>;
+  readonly clock: Clock;
   readonly durable: string;
   readonly handlers: ReadonlyMap<string, Handler>;
   readonly retryMs: readonly number[];
@@ -31,7 +30,7 @@ export interface ProcessOptions {
  * Takes one message to its end: handled and acknowledged, or among the dead letters, or back to the stream because
  * the subscription stops. Never throws.
  */
-export async function processMessage(message: JsMsg, options: ProcessOptions): Promise<void> {
+export async function processMessage(message: Delivery, options: ProcessOptions): Promise<void> {
   const { durable, log } = options;
   const addressee = message.headers?.get(redriveHeader);
   if (addressee && addressee !== durable) return acknowledge(message, options);
@@ -56,13 +55,13 @@ const released = Symbol('released');
 const deliveriesPerTry = 3;
 
 async function tryHandle(
-  message: JsMsg,
+  message: Delivery,
   options: ProcessOptions,
   tried: { attempts: number },
 ): Promise<void> {
-  const { durable, retryMs, log, stopping } = options;
+  const { durable, retryMs, clock, log, stopping } = options;
   const tries = retryMs.length + 1;
-  const deliveries = message.info.deliveryCount;
+  const deliveries = message.deliveryCount;
   tried.attempts = deliveries;
   if (deliveries > tries * deliveriesPerTry)
     throw new Error(
@@ -94,13 +93,13 @@ async function tryHandle(
         err: caught,
       };
       log.warn(fields, `handling failed; next try in ${waitMs} ms`);
-      await sleep(waitMs, undefined, { signal: stopping }).catch(() => {});
+      await clock.sleep(waitMs, stopping);
     }
   }
   throw failure;
 }
 
-function prepare(message: JsMsg, handlers: ReadonlyMap<string, Handler>): [Handler, AnyEvent] {
+function prepare(message: Delivery, handlers: ReadonlyMap<string, Handler>): [Handler, AnyEvent] {
   const envelope = decodeMessage(message.headers, message.data);
   const found = handlers.get(envelope.type);
   if (!found) throw undecodable(`no handler for events of type ${envelope.type}`);
@@ -122,14 +121,10 @@ const acknowledgeMs = [5_000, 500];
  * Acknowledges and waits for the server's word, again after a lost connection. Not confirmed at last, it means a
  * redelivery, which the handler's idempotency absorbs.
  */
-async function acknowledge(message: JsMsg, { bus, log }: ProcessOptions): Promise<void> {
-  const reply = 'reply' in message ? String(message.reply) : '';
-  for (const timeout of acknowledgeMs) {
+async function acknowledge(message: Delivery, { log }: ProcessOptions): Promise<void> {
+  for (const timeoutMs of acknowledgeMs) {
     try {
-      const connection = await bus.connection();
-      // The client's own ackAck can be sent once only.
-      await untilReconnected(bus, connection.request(reply, '+ACK', { timeout }));
-      return;
+      return await message.ack(timeoutMs);
     } catch (error) {
       log.debug({ subject: message.subject, err: error }, 'an acknowledgement was not confirmed');
     }
@@ -137,7 +132,7 @@ async function acknowledge(message: JsMsg, { bus, log }: ProcessOptions): Promis
 }
 
 async function giveUp(
-  message: JsMsg,
+  message: Delivery,
   death: { readonly code: string; readonly reason: string; readonly attempts: number },
   { bus, durable, log }: ProcessOptions,
 ): Promise<void> {

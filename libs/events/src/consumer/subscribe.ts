@@ -1,11 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Context, streamOf, subjectOf } from '@millrace/contracts';
 import { from, invalidField } from '@millrace/errors';
-import type { ConsumerMessages, JsMsg } from '@nats-io/jetstream';
-import type { Bus } from '../bus.ts';
+import { type Clock, systemClock } from '../clock.ts';
 import type { Log } from '../log.ts';
+import type { Deliveries, Delivery, Streams } from '../port.ts';
 import { ensureDeadLetters } from '../stream.ts';
-import { ensureConsumer } from './configure.ts';
 import type { Handler } from './handler.ts';
 import { defaultRetryMs, processMessage } from './process.ts';
 
@@ -30,6 +28,8 @@ export interface SubscribeOptions {
   readonly retryMs?: readonly number[];
   /** After how long without a sign of life an event goes to another replica. @default 10000 */
   readonly ackWaitMs?: number;
+  /** @default the system's */
+  readonly clock?: Clock;
 }
 
 export interface Subscription {
@@ -45,7 +45,7 @@ export interface Subscription {
  * are waited for, so no service needs another to be up. What is not an event of the catalogue becomes a dead letter
  * at once; what cannot be handled, after its last try. Throws INVALID_FIELD for a bad name or no handlers.
  */
-export async function subscribe(bus: Bus, options: SubscribeOptions): Promise<Subscription> {
+export async function subscribe(bus: Streams, options: SubscribeOptions): Promise<Subscription> {
   const { durable, on } = options;
   if (!/^[A-Za-z0-9_-]{1,128}$/.test(durable))
     throw invalidField(
@@ -60,28 +60,33 @@ export async function subscribe(bus: Bus, options: SubscribeOptions): Promise<Su
       on.length === 0 ? 'no handlers' : 'two handlers of one type',
       'one handler per type',
     );
+  const { clock = systemClock } = options;
   const stopping = new AbortController();
   const contexts = [...new Set(on.map((entry) => entry.type.context))];
-  const runs = contexts.map((context) => consumeContext(bus, context, options, handlers, stopping.signal));
+  const runs = contexts.map((context) =>
+    consumeContext(bus, context, { ...options, clock }, handlers, stopping.signal),
+  );
   return {
     durable,
     ready: Promise.all(runs.map((run) => run.ready)).then(() => {}),
     stop: async (drainMs = 10_000) => {
       stopping.abort();
-      const late = sleep(drainMs, undefined, { ref: false });
+      const ended = new AbortController();
+      const late = clock.sleep(drainMs, ended.signal);
       await Promise.race([Promise.all(runs.map((run) => run.ended)), late]);
+      ended.abort();
     },
   };
 }
 
 function consumeContext(
-  bus: Bus,
+  bus: Streams,
   context: Context,
-  options: SubscribeOptions,
+  options: SubscribeOptions & { readonly clock: Clock },
   handlers: ReadonlyMap<string, Handler>,
   stopping: AbortSignal,
 ) {
-  const { durable, log } = options;
+  const { durable, clock, log } = options;
   const stream = streamOf(context).name;
   const types = options.on.filter((entry) => entry.type.context === context).map((entry) => entry.type);
   const settings = {
@@ -92,10 +97,11 @@ function consumeContext(
     from: options.from ?? 'all',
   };
   const { promise: ready, resolve: markReady } = Promise.withResolvers<void>();
-  const inFlight = new Set<JsMsg>();
+  const inFlight = new Set<Delivery>();
   const tails = new Map<string, Promise<void>>();
   const processing = {
     bus,
+    clock,
     durable,
     handlers,
     retryMs: options.retryMs ?? defaultRetryMs,
@@ -104,7 +110,7 @@ function consumeContext(
   };
 
   /** Starts handling a message after the one before it about the same resource. */
-  function take(message: JsMsg): void {
+  function take(message: Delivery): void {
     const key = settings.maxInFlight === 1 ? '' : (message.headers?.get('ce-subject') ?? '');
     inFlight.add(message);
     const before = tails.get(key) ?? Promise.resolve();
@@ -118,17 +124,12 @@ function consumeContext(
 
   async function consume(): Promise<void> {
     await ensureDeadLetters(bus);
-    for (let waitMs = 100; !(await ensureConsumer(await bus.manager(), stream, settings)); ) {
+    for (let waitMs = 100; !(await bus.applyConsumer(stream, settings)); ) {
       if (stopping.aborted) return;
-      await sleep(waitMs, undefined, { signal: stopping }).catch(() => {});
+      await clock.sleep(waitMs, stopping);
       waitMs = Math.min(waitMs * 2, 1_000);
     }
-    const consumer = await (await bus.jetstream()).consumers.get(stream, durable);
-    const messages = await consumer.consume({
-      max_messages: settings.maxInFlight,
-      expires: 10_000,
-      abort_on_missing_resource: true,
-    });
+    const messages = await bus.consume(stream, durable, settings.maxInFlight);
     markReady();
     const stop = () => void messages.close();
     stopping.addEventListener('abort', stop);
@@ -141,7 +142,7 @@ function consumeContext(
     }
   }
 
-  async function pump(messages: ConsumerMessages): Promise<void> {
+  async function pump(messages: Deliveries): Promise<void> {
     for await (const message of messages) {
       if (stopping.aborted) message.nak();
       else take(message);
@@ -149,11 +150,16 @@ function consumeContext(
   }
 
   /** Tells the server that the work goes on, so that it does not give the same messages to another replica. */
-  const alive = setInterval(() => {
-    if (bus.connected) for (const message of inFlight) message.working();
-  }, settings.ackWaitMs / 3);
+  async function keepAlive(ended: AbortSignal): Promise<void> {
+    while (!ended.aborted) {
+      await clock.sleep(settings.ackWaitMs / 3, ended);
+      if (bus.connected) for (const message of inFlight) message.working();
+    }
+  }
 
   async function run(): Promise<void> {
+    const ended = new AbortController();
+    void keepAlive(ended.signal);
     for (let failures = 0; !stopping.aborted; ) {
       try {
         await consume();
@@ -164,10 +170,10 @@ function consumeContext(
         log.warn({ durable, stream, code, err: caught }, `the subscription waits: ${message}`);
       }
       const waitMs = Math.min(100 * 2 ** failures, 5_000);
-      if (!stopping.aborted) await sleep(waitMs, undefined, { signal: stopping }).catch(() => {});
+      if (!stopping.aborted) await clock.sleep(waitMs, stopping);
     }
     await Promise.all(tails.values());
-    clearInterval(alive);
+    ended.abort();
   }
 
   return { ready, ended: run() };

@@ -1,4 +1,4 @@
-import type { StreamInfo } from '@nats-io/jetstream';
+import type { StreamState } from '../port.ts';
 
 /** What is remembered of a stream between checks: enough to see that it lost something. */
 export interface StreamMark {
@@ -15,17 +15,15 @@ export interface StreamMark {
 }
 
 /** The mark of a stream as it is now. */
-export function markOf(info: StreamInfo): StreamMark {
-  const { state, config } = info;
-  const span = state.messages === 0 ? 0 : state.last_seq - state.first_seq + 1;
-  return {
-    createdMs: Date.parse(info.created),
-    first: state.first_seq,
-    last: state.last_seq,
-    firstMs: state.messages === 0 ? 0 : Date.parse(state.first_ts),
-    holes: span - state.messages,
-    fill: config.max_bytes > 0 ? state.bytes / config.max_bytes : 0,
-  };
+export function markOf(state: StreamState): StreamMark {
+  const { createdMs, first, last, firstMs, messages } = state;
+  const span = messages === 0 ? 0 : last - first + 1;
+  return { createdMs, first, last, firstMs, holes: span - messages, fill: fillOf(state) };
+}
+
+/** How full a stream is, 0 to 1. */
+export function fillOf({ bytes, maxBytes }: StreamState): number {
+  return maxBytes > 0 ? bytes / maxBytes : 0;
 }
 
 /**

@@ -1,15 +1,14 @@
 import { type Context, streamOf } from '@millrace/contracts';
 import type { DocumentStore, RecordedEvent } from '@millrace/documents';
-import type { Bus } from '../bus.ts';
+import type { Streams } from '../port.ts';
 import { sendEvent } from '../publish.ts';
-import { readStream } from '../read-stream.ts';
-import { readStreamInfo, streamAgeMs } from '../stream.ts';
-import { createSequenceSet } from './gap.ts';
+import { streamAgeMs } from '../stream.ts';
+import { createSequenceSet, fillOf } from './gap.ts';
 import { publishInOrder } from './order.ts';
 
 export interface RefillOptions {
   readonly store: Pick<DocumentStore, 'events'>;
-  readonly bus: Bus;
+  readonly bus: Pick<Streams, 'send' | 'readState' | 'read'>;
   readonly context: Context;
   /** The first sequence number to look at. @default the oldest of the record */
   readonly from?: number;
@@ -63,18 +62,17 @@ export async function refillStream(options: RefillOptions): Promise<Refilled> {
 }
 
 /** The server may still know the id of a message that it lost; then another de-duplication id lets it in. */
-async function sendAgain(bus: Bus, event: RecordedEvent): Promise<void> {
+async function sendAgain(bus: Pick<Streams, 'send'>, event: RecordedEvent): Promise<void> {
   const { duplicate, seq } = await sendEvent(bus, event);
   if (duplicate) await sendEvent(bus, event, { messageId: `${event.id}:refill:${seq}` });
 }
 
-async function readSequences(bus: Bus, context: Context) {
+async function readSequences(bus: Pick<Streams, 'readState' | 'read'>, context: Context) {
   const { name } = streamOf(context);
-  const info = await readStreamInfo(await bus.manager(), name);
-  const full =
-    info !== undefined && info.config.max_bytes > 0 && info.state.bytes > info.config.max_bytes * 0.9;
+  const state = await bus.readState(name);
+  const full = state !== undefined && fillOf(state) > 0.9;
   const sequences = createSequenceSet();
-  for await (const message of readStream(bus, name, { headersOnly: true })) {
+  for await (const message of bus.read(name, { headersOnly: true })) {
     const sequence = Number(message.headers?.get('ce-sequence') ?? 0);
     if (sequence > 0) sequences.add(sequence);
   }

@@ -1,14 +1,12 @@
 import { channel } from 'node:diagnostics_channel';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Context, streamOf } from '@millrace/contracts';
 import type { DocumentStore } from '@millrace/documents';
 import { from, unavailable } from '@millrace/errors';
-import type { JetStreamManager, StreamInfo } from '@nats-io/jetstream';
-import type { Bus } from '../bus.ts';
-import { orUnavailable } from '../failures.ts';
+import { type Clock, systemClock } from '../clock.ts';
 import type { Log } from '../log.ts';
+import type { StreamState, Streams } from '../port.ts';
 import { sendEvent } from '../publish.ts';
-import { ensureStream, readStreamInfo, type StreamOptions, streamAgeMs } from '../stream.ts';
+import { ensureStream, type StreamOptions, streamAgeMs } from '../stream.ts';
 import { findLoss, markOf } from './gap.ts';
 import { createMarks } from './marks.ts';
 import { publishInOrder } from './order.ts';
@@ -30,7 +28,7 @@ export interface Gap {
 
 export interface RelayOptions {
   readonly store: Pick<DocumentStore, 'events' | 'cursors' | 'leases'>;
-  readonly bus: Bus;
+  readonly bus: Streams;
   readonly context: Context;
   readonly log: Log;
   /** Settings of the stream, which the relay makes and keeps. */
@@ -46,6 +44,10 @@ export interface RelayOptions {
   /** How long one publish waits for its acknowledgement. @default 5000 */
   readonly publishTimeoutMs?: number;
   readonly onGap?: (gap: Gap) => void;
+  /** @default the system's */
+  readonly clock?: Clock;
+  /** In [0, 1). @default Math.random */
+  readonly random?: () => number;
 }
 
 export interface Relay {
@@ -63,12 +65,12 @@ export interface Relay {
  * same time would do no harm, because the stream keeps one copy of each id.
  */
 export function startRelay(options: RelayOptions): Relay {
-  const { store, bus, context, log } = options;
+  const { store, bus, context, log, clock = systemClock, random = Math.random } = options;
   const { name } = streamOf(context);
   const cursor = `relay-${context}`;
-  const owner = `${bus.name}-${process.pid}-${Math.random().toString(36).slice(2, 10)}`;
+  const owner = `${bus.name}-${process.pid}-${random().toString(36).slice(2, 10)}`;
   const marks = createMarks(store.cursors, cursor);
-  const wake = createWake();
+  const wake = createWake(clock);
   const leaseMs = options.leaseMs ?? 5_000;
   let position = 0;
   let leasedUntil = 0;
@@ -92,7 +94,7 @@ export function startRelay(options: RelayOptions): Relay {
   }
 
   async function holdLease(): Promise<boolean> {
-    const now = performance.now();
+    const now = clock.monotonic();
     if (now < leasedUntil - (leaseMs * 2) / 3) return true;
     const fresh = now >= leasedUntil;
     if (!(await store.leases.acquire(cursor, owner, leaseMs))) {
@@ -126,31 +128,36 @@ export function startRelay(options: RelayOptions): Relay {
   }
 
   async function compare(): Promise<Gap | undefined> {
-    const manager = await bus.manager();
-    const info = await readStreamInfo(manager, name);
-    if (!info) throw unavailable(`stream ${name}`);
-    const reason = await findReason(manager, info);
+    const state = await bus.readState(name);
+    if (!state) throw unavailable(`stream ${name}`);
+    const reason = await findReason(state);
     const gap = reason ? await refill(reason) : undefined;
-    const after = gap ? await readStreamInfo(manager, name) : info;
-    await marks.write(markOf(after ?? info));
-    checkedAt = performance.now();
+    const after = gap ? await bus.readState(name) : state;
+    await marks.write(markOf(after ?? state));
+    checkedAt = clock.monotonic();
     return gap;
   }
 
-  async function findReason(manager: JetStreamManager, info: StreamInfo): Promise<string | undefined> {
-    const [now, before, newest] = [markOf(info), await marks.read(), await marks.readNewest()];
+  async function findReason(state: StreamState): Promise<string | undefined> {
+    const [now, before, newest] = [markOf(state), await marks.read(), await marks.readNewest()];
     if (position > 0 && now.last === 0) return 'the stream is empty, but events were published';
-    const loss = before && findLoss(before, now, streamAgeMs, Date.now());
+    const loss = before && findLoss(before, now, streamAgeMs, clock.now());
     if (loss || !newest || newest.at < now.first) return loss;
     // Others publish to the stream too: only the message itself shows that the end was not lost and overgrown.
-    const message = await orUnavailable(name, () => manager.streams.getMessage(name, { seq: newest.at }));
-    const held = Number(message?.header.get('ce-sequence') ?? 0);
+    const message = await bus.readMessage(name, newest.at);
+    const held = Number(message?.headers?.get('ce-sequence') ?? 0);
     return held === newest.sequence ? undefined : `event ${newest.sequence} is not at ${newest.at} any more`;
   }
 
   async function refill(reason: string): Promise<Gap> {
     log.warn({ stream: name, reason }, 'the stream lost events; publishing them again from the record');
-    const { published } = await refillStream({ store, bus, context, to: position });
+    const { published } = await refillStream({
+      store,
+      bus,
+      context,
+      to: position,
+      sinceMs: clock.now() - streamAgeMs,
+    });
     await marks.writeNewest({ at: 0, sequence: 0 });
     const gap = { context, reason, published };
     log.warn({ stream: name, ...gap }, `the stream was refilled with ${published} events`);
@@ -172,7 +179,7 @@ export function startRelay(options: RelayOptions): Relay {
       await ensureStream(bus, context, options.stream);
       streamReady = true;
     }
-    if (performance.now() - checkedAt >= (options.checkMs ?? 30_000)) await check();
+    if (clock.monotonic() - checkedAt >= (options.checkMs ?? 30_000)) await check();
     const pollMs = options.pollMs ?? 250;
     if ((await relayBatch()) > 0) idle = 0;
     else await wake.wait(idle++ < 20 ? pollMs : pollMs * 4);
@@ -191,8 +198,8 @@ export function startRelay(options: RelayOptions): Relay {
         const { code, message, kind } = from(caught);
         const fields = { stream: name, position, code, failures, err: caught };
         log[kind === 'unavailable' ? 'warn' : 'error'](fields, `the relay waits: ${message}`);
-        const waitMs = Math.min(100 * 2 ** failures, 5_000) * (0.5 + Math.random() / 2);
-        await sleep(waitMs, undefined, { signal: stopping.signal }).catch(() => {});
+        const waitMs = Math.min(100 * 2 ** failures, 5_000) * (0.5 + random() / 2);
+        await clock.sleep(waitMs, stopping.signal);
       }
     }
   }

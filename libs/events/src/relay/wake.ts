@@ -1,24 +1,20 @@
+import type { Clock } from '../clock.ts';
+
 /** A signal that one loop waits for. A signal given while nobody waits is kept for the next wait. */
-export function createWake() {
+export function createWake(clock: Pick<Clock, 'sleep'>) {
   let given = false;
-  let release: (() => void) | undefined;
+  let waiting: AbortController | undefined;
   return {
     now(): void {
       given = true;
-      release?.();
+      waiting?.abort();
     },
     /** Waits for the signal, at most `ms`. */
     async wait(ms: number): Promise<void> {
-      if (!given)
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, ms);
-          release = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-        });
+      waiting = new AbortController();
+      if (!given) await clock.sleep(ms, waiting.signal);
       given = false;
-      release = undefined;
+      waiting = undefined;
     },
   };
 }

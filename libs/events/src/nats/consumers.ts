@@ -3,27 +3,22 @@ import {
   type ConsumerConfig,
   DeliverPolicy,
   type JetStreamManager,
+  type JsMsg,
   ReplayPolicy,
 } from '@nats-io/jetstream';
 import { nanos } from '@nats-io/transport-node';
-import { isMissing, orUnavailable } from '../failures.ts';
-import { differences, requireSame } from '../stream.ts';
-
-export interface ConsumerSettings {
-  readonly durable: string;
-  readonly subjects: readonly string[];
-  readonly maxInFlight: number;
-  readonly ackWaitMs: number;
-  /** Where a consumer that is new begins. */
-  readonly from: 'all' | 'new';
-}
+import type { ConsumerSettings, Deliveries, Delivery } from '../port.ts';
+import type { Link } from './bus.ts';
+import { isMissing, orUnavailable } from './failures.ts';
+import { differences, requireSame } from './settings.ts';
+import { untilReconnected } from './streams.ts';
 
 /**
  * Makes a durable consumer, or brings it to these settings, and reads them back. False when the stream does not
  * exist yet. The server redelivers without limit: tries are counted by the subscription, which puts a message that
  * used them up among the dead letters; a limit of the server would only drop it.
  */
-export async function ensureConsumer(
+export async function applyConsumer(
   manager: JetStreamManager,
   stream: string,
   settings: ConsumerSettings,
@@ -71,4 +66,48 @@ async function readConfig(manager: JetStreamManager, stream: string, durable: st
 function comparable(config: ConsumerConfig): object {
   const subjects = config.filter_subjects ?? (config.filter_subject ? [config.filter_subject] : []);
   return { ...config, filter_subjects: [...subjects].sort() };
+}
+
+/** Takes a share of a durable consumer's messages. */
+export async function consume(
+  link: Link,
+  stream: string,
+  durable: string,
+  maxInFlight: number,
+): Promise<Deliveries> {
+  const consumer = await (await link.jetstream()).consumers.get(stream, durable);
+  const messages = await consumer.consume({
+    max_messages: maxInFlight,
+    expires: 10_000,
+    abort_on_missing_resource: true,
+  });
+  return {
+    async *[Symbol.asyncIterator]() {
+      for await (const message of messages) yield toDelivery(link, message);
+    },
+    close: async () => void (await messages.close()),
+  };
+}
+
+function toDelivery(link: Link, message: JsMsg): Delivery {
+  const { subject, headers, data, seq, time } = message;
+  return {
+    subject,
+    headers,
+    data,
+    seq,
+    time,
+    stream: message.info.stream,
+    deliveryCount: message.info.deliveryCount,
+    ack: async (timeoutMs) => {
+      const connection = await link.connection();
+      // The client's own ackAck can be sent once only.
+      const reply = 'reply' in message ? String(message.reply) : '';
+      const answer = connection.request(reply, '+ACK', { timeout: timeoutMs });
+      await orUnavailable('acknowledging', () => untilReconnected(link, answer));
+    },
+    nak: (delayMs) => message.nak(delayMs),
+    term: (reason) => message.term(reason),
+    working: () => message.working(),
+  };
 }

@@ -2,9 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type CodedError, from, unavailable } from '@millrace/errors';
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection, type NodeConnectionOptions } from '@nats-io/transport-node';
+import { type Log, noLog } from '../log.ts';
+import type { Streams } from '../port.ts';
+import { checkVersion } from '../server/version.ts';
+import { applyConsumer, consume } from './consumers.ts';
 import { type Credentials, connectionOptions, shownUrl } from './credentials.ts';
-import { type Log, noLog } from './log.ts';
-import { checkVersion } from './server/version.ts';
+import { read } from './read.ts';
+import { applyStream, readMessage, readState, removeMessage, send } from './streams.ts';
 
 export interface BusOptions {
   /** `nats://` or `tls://` addresses, separated by commas. */
@@ -18,20 +22,18 @@ export interface BusOptions {
   readonly waitMs?: number;
 }
 
-/** A connection that comes back by itself. */
-export interface Bus {
-  readonly name: string;
-  /** Whether there is a connection now. */
-  readonly connected: boolean;
+/** A connection to NATS that comes back by itself. */
+export interface Link extends Pick<Streams, 'name' | 'connected' | 'onConnect'> {
   /** Waits for a connection; `unavailable` when there is none in time, NATS_TOO_OLD when the server is refused. */
   connection(): Promise<NatsConnection>;
   jetstream(): Promise<JetStreamClient>;
   manager(): Promise<JetStreamManager>;
-  /** Calls `listener` whenever a connection was made or made again. */
-  onConnect(listener: () => void): () => void;
   /** Sends what is buffered and closes. */
   close(): Promise<void>;
 }
+
+/** Streams over a connection to NATS. */
+export interface Bus extends Link, Streams {}
 
 /**
  * Connects to NATS and keeps reconnecting for ever, with jitter. Returns when connected, or after a second without
@@ -125,7 +127,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     throw refused;
   }
 
-  const bus: Bus = {
+  const link: Link = {
     name: options.name,
     get connected() {
       return connected;
@@ -136,8 +138,8 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
       if (!connected || !current) throw unavailable(`NATS at ${url}`);
       return current;
     },
-    jetstream: async () => jetstream(await bus.connection()),
-    manager: async () => jetstreamManager(await bus.connection(), { checkAPI: false }),
+    jetstream: async () => jetstream(await link.connection()),
+    manager: async () => jetstreamManager(await link.connection(), { checkAPI: false }),
     onConnect: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -151,5 +153,19 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
       await running;
     },
   };
-  return bus;
+  return Object.assign(link, streamsOver(link));
+}
+
+/** The port over a connection. */
+function streamsOver(link: Link): Omit<Streams, keyof Link> {
+  return {
+    send: (message) => send(link, message),
+    applyStream: async (settings) => applyStream(await link.manager(), settings),
+    readState: async (stream) => readState(await link.manager(), stream),
+    readMessage: async (stream, seq) => readMessage(await link.manager(), stream, seq),
+    removeMessage: async (stream, seq) => removeMessage(await link.manager(), stream, seq),
+    read: (stream, options) => read(link, stream, options),
+    applyConsumer: async (stream, settings) => applyConsumer(await link.manager(), stream, settings),
+    consume: (stream, durable, maxInFlight) => consume(link, stream, durable, maxInFlight),
+  };
 }

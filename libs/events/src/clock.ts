@@ -1,0 +1,19 @@
+import { setTimeout as wait } from 'node:timers/promises';
+
+/** Time, as far as this library needs it; a simulation gives its own. */
+export interface Clock {
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Milliseconds since some moment; they never go back. */
+  monotonic(): number;
+  /** Ends after `ms`, or at once when `signal` is aborted; never throws. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  now: Date.now,
+  monotonic: () => performance.now(),
+  sleep: async (ms, signal) => {
+    await wait(ms, undefined, signal ? { signal } : {}).catch(() => {});
+  },
+};
