@@ -1,10 +1,13 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, describe, expect, test } from 'vitest';
+import { missingSmallDisk, startSmallDisk } from '@millrace/testing';
+import { describe, expect, test } from 'vitest';
 import { newId, openDocuments } from '../src/index.ts';
 import { event, item, items, type Subject } from './subject.ts';
+
+const noSmallDisk = await missingSmallDisk();
 
 /** What only the SQLite adapter has to withstand: foreign files, full disks, disks that fail. */
 export function sqliteFaults(subject: Subject): void {
@@ -46,36 +49,35 @@ export function sqliteFaults(subject: Subject): void {
         });
     });
 
-    const folder = mountSmall();
-    afterAll(() => folder && unmount(folder));
-    test.skipIf(!folder)(
+    test.skipIf(noSmallDisk)(
       'a full disk refuses writes, reads go on, and space that is freed is used',
       async () => {
-        writeFileSync(join(folder!, 'ballast'), Buffer.alloc(600_000));
-        const store = await open(join(folder!, 'store.db'));
+        await using disk = await startSmallDisk(2);
+        await disk.fill(900_000);
+        const file = join(disk.path, 'store.db');
+        const store = await open(file);
         const docs = store.collection(items);
         const big = { ...item('g'), note: 'x'.repeat(20_000) };
         const kept: string[] = [];
-        const fill = async () => {
+        const write = async () => {
           for (let i = 0; i < 200; i++) {
             const id = newId();
             await docs.insert(id, big, { emit: [event()] });
             kept.push(id);
           }
         };
-        await expect(fill()).rejects.toMatchObject({ code: 'DISK_FULL', kind: 'resource_exhausted' });
+        await expect(write()).rejects.toMatchObject({ code: 'DISK_FULL', kind: 'resource_exhausted' });
         expect(kept.length).toBeGreaterThan(3);
         expect((await docs.getMany(kept)).every((doc) => doc?.doc.note === big.note)).toBe(true);
         expect(await docs.count({ group: 'g' })).toBe(kept.length);
         expect(await store.events.last()).toBe(kept.length);
-        rmSync(join(folder!, 'ballast'));
+        await disk.free();
         await docs.insert('after', big);
         await store.check();
         await store.close();
-        const again = await open(join(folder!, 'store.db'));
+        const again = await open(file);
         expect(await again.collection(items).count({})).toBe(kept.length + 1);
         await again.close();
-        unmount(folder!);
       },
     );
 
@@ -111,19 +113,4 @@ export function sqliteFaults(subject: Subject): void {
       },
     );
   });
-}
-
-/** A file system of 1.5 MB, where the machine lets us mount one; else undefined. */
-function mountSmall(): string | undefined {
-  const folder = `/tmp/millrace-small-${process.pid}`;
-  if (process.platform !== 'linux') return undefined;
-  mkdirSync(folder, { recursive: true });
-  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1500k', 'tmpfs', folder]);
-  if (mounted.status === 0) return folder;
-  rmSync(folder, { recursive: true, force: true });
-  return undefined;
-}
-
-function unmount(folder: string): void {
-  if (spawnSync('umount', [folder]).status === 0) rmSync(folder, { recursive: true, force: true });
 }

@@ -4,11 +4,11 @@ import { fileURLToPath } from 'node:url';
 let guard: ChildProcess | undefined;
 
 /**
- * Tells the guard of something that must not outlive this process: a child process or a temporary folder. The guard
- * is a small process that holds our pipe; when we end, however we end, kill -9 included, it removes what is left.
- * Returns how to take it off the guard's list.
+ * Tells the guard of something that must not outlive this process: a child process, a mount point or a temporary
+ * folder. The guard is a small process that holds our pipe; when we end, however we end, kill -9 included, it removes
+ * what is left. Returns how to take it off the guard's list.
  */
-export function protect(kind: 'process' | 'folder', what: string | number): () => void {
+export function protect(kind: 'process' | 'mount' | 'folder', what: string | number): () => void {
   guard ??= startGuard();
   const pipe = guard.stdin;
   pipe?.write(`${JSON.stringify({ add: true, kind, what })}\n`);

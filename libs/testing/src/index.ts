@@ -1,5 +1,17 @@
 export { type Chance, createChance } from './chance.ts';
 export { type FakeClock, fakeClock } from './clock.ts';
+export {
+  missingDisk,
+  missingSmallDisk,
+  missingStrace,
+  type SmallDisk,
+  type SpoiledSync,
+  type SyncFault,
+  spoilSync,
+  startDisk,
+  startSmallDisk,
+  type TestDisk,
+} from './disks/index.ts';
 export { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
 export { freePort } from './free-port.ts';
 export { protect } from './guard.ts';
