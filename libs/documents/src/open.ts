@@ -5,7 +5,7 @@ import { checkSpecs } from './spec.ts';
 
 export interface OpenOptions {
   /**
-   * `sqlite:<file>`, made if it does not exist, or `mongodb://…` / `mongodb+srv://…` with the database as its path
+   * `sqlite:<file>`, made if it does not exist, `sqlite::memory:`, which keeps nothing, or `mongodb://…` / `mongodb+srv://…` with the database as its path
    * (default `millrace`).
    */
   readonly url: string;

@@ -7,6 +7,8 @@ import type { settings } from './config.ts';
 import { createResultCache } from './engine/cache.ts';
 import { createEngine } from './engine/engine.ts';
 import { createShards } from './engine/shards.ts';
+import { realTimers } from './engine/timers.ts';
+import { deadPredecessor } from './executor/predecessor.ts';
 import { createProcessExecutor } from './executor/process-executor.ts';
 import { createExpressions } from './expressions.ts';
 import type { Edge } from './handlers/edge.ts';
@@ -40,10 +42,12 @@ export async function build(config: OrchestratorConfig, deps: Deps): Promise<Par
     memoryBytes: config.STEP_MEMORY_BYTES || here.capacity.memoryBytes,
   };
   const executor = { ...here, capacity };
+  const owner = newId();
+  const predecessor = await deadPredecessor(join(folder, 'executor'), owner);
   const shards = await createShards({
     leases: documents.leases,
-    owner: newId(),
-    folder: join(folder, 'executor'),
+    owner,
+    ...(predecessor === undefined ? {} : { predecessor }),
     count: config.SHARDS,
     leaseMs: config.LEASE_MS,
   });
@@ -56,6 +60,7 @@ export async function build(config: OrchestratorConfig, deps: Deps): Promise<Par
     shards,
     log,
     now,
+    timers: realTimers,
     random: Math.random,
     host: `${hostname()}:${resolve(folder)}`,
     addresses: () => addressesOf(config, address),

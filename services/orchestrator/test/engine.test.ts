@@ -5,6 +5,7 @@ import { type TempDir, tempDir } from '@millrace/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createCapacity } from '../src/engine/capacity.ts';
 import { createShards } from '../src/engine/shards.ts';
+import { deadPredecessor } from '../src/executor/predecessor.ts';
 import { lineReader } from '../src/executor/protocol.ts';
 
 describe('capacity', () => {
@@ -50,15 +51,18 @@ describe('shards', () => {
     await store.close();
     await folder.remove();
   });
-  const open = (replica: string, monotonicMs?: () => number) =>
-    createShards({
+  const open = async (replica: string, monotonicMs?: () => number) => {
+    const owner = newId();
+    const predecessor = await deadPredecessor(join(folder.path, replica), owner);
+    return createShards({
       leases: store.leases,
-      owner: newId(),
-      folder: join(folder.path, replica),
+      owner,
       count: 4,
       leaseMs: 60_000,
+      ...(predecessor === undefined ? {} : { predecessor }),
       ...(monotonicMs ? { monotonicMs } : {}),
     });
+  };
 
   test('belong to one replica, and go to another when they are given back', async () => {
     const [one, two] = [await open('one'), await open('two')];

@@ -21,7 +21,10 @@ export interface Database {
 /** How many prepared statements are kept; queries of different shapes are few. */
 const maxStatements = 500;
 
-/** Opens a file, made if need be, for durable writing. */
+/** A database that lives and ends with its connection: for simulations, which open thousands. */
+const inMemory = ':memory:';
+
+/** Opens a file, made if need be, for durable writing; `:memory:` is no file and keeps nothing. */
 export function openDatabase(file: string): Database {
   const guard = <R>(act: () => R): R => {
     try {
@@ -30,7 +33,7 @@ export function openDatabase(file: string): Database {
       throw mapFault(caught, file);
     }
   };
-  mkdirSync(dirname(file), { recursive: true });
+  if (file !== inMemory) mkdirSync(dirname(file), { recursive: true });
   const db = guard(() => new DatabaseSync(file));
   const statements = new Map<string, ReturnType<DatabaseSync['prepare']>>();
   const prepare = (sql: string) => {
@@ -45,7 +48,7 @@ export function openDatabase(file: string): Database {
   try {
     guard(() => db.exec('PRAGMA busy_timeout = 5000'));
     const mode = guard(() => db.prepare('PRAGMA journal_mode = WAL').get());
-    if (mode?.journal_mode !== 'wal') {
+    if (mode?.journal_mode !== 'wal' && file !== inMemory) {
       const message = `${file} is on a file system without shared memory (a network share?); use a local disk`;
       throw new CodedError('failed_precondition', 'WRONG_STATE', message);
     }

@@ -45,13 +45,13 @@ export function createActor(
   graph: Graph,
   tasks: readonly Task[],
 ): Actor {
-  const { store, executor, capacity, cache, log, now } = around;
+  const { store, executor, capacity, cache, log, now, timers } = around;
   const view = createView(run, graph, tasks);
   const stopping = new Map<string, 'cancelled' | 'timed_out'>();
   let busy = false;
   let again = false;
   let dropped = false;
-  let timer: NodeJS.Timeout | undefined;
+  let callOff = () => {};
 
   const stepOf = (task: Pick<Task, 'step'>): Step => {
     const node = graph.get(task.step);
@@ -71,7 +71,7 @@ export function createActor(
       return;
     }
     busy = true;
-    clearTimeout(timer);
+    callOff();
     let wakeAtMs = Number.POSITIVE_INFINITY;
     try {
       do {
@@ -110,8 +110,7 @@ export function createActor(
       busy = false;
     }
     if (dropped) return;
-    if (Number.isFinite(wakeAtMs))
-      timer = setTimeout(wake, Math.min(Math.max(0, wakeAtMs - now()), 2 ** 31 - 1));
+    if (Number.isFinite(wakeAtMs)) callOff = timers.after(wakeAtMs - now(), wake);
     if (again) wake();
   }
 
@@ -224,7 +223,7 @@ export function createActor(
         );
         // What it left may be unreadable for good; then nothing is known of it.
         const next: Exit = tries < maxTries ? exit : { kind: 'lost', reason: from(error).message };
-        setTimeout(() => void ended(id, key, next, tries + 1), 1000);
+        timers.after(1000, () => void ended(id, key, next, tries + 1));
         return;
       }
       await reload();
@@ -273,7 +272,7 @@ export function createActor(
     recover,
     drop() {
       dropped = true;
-      clearTimeout(timer);
+      callOff();
       for (const key of view.running) {
         const id = attemptId(run, key, known(key).attempts.length);
         const { cacheKey } = known(key);

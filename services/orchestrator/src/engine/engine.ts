@@ -10,6 +10,7 @@ import { type Actor, createActor } from './actor.ts';
 import type { ResultCache } from './cache.ts';
 import { type Capacity, createCapacity } from './capacity.ts';
 import type { Shards } from './shards.ts';
+import type { Timers } from './timers.ts';
 
 export interface EngineOptions {
   readonly store: Store;
@@ -19,6 +20,7 @@ export interface EngineOptions {
   readonly shards: Shards;
   readonly log: Logger;
   readonly now: () => number;
+  readonly timers: Timers;
   /** In [0, 1). */
   readonly random: () => number;
   /** The name of this machine and folder, the same after a restart. */
@@ -46,7 +48,7 @@ export interface Engine {
 }
 
 export function createEngine(options: EngineOptions): Engine {
-  const { store, executor, expressions, shards, log } = options;
+  const { store, executor, expressions, shards, log, timers } = options;
   const actors = new Map<string, Actor>();
   const loading = new Map<string, Promise<void>>();
   const owners = new Map<string, { actor: Actor; key: string }>();
@@ -57,7 +59,7 @@ export function createEngine(options: EngineOptions): Engine {
     if (waking) return;
     waking = true;
     // Runs that found no room look again, oldest first, once for all that ended at the same time.
-    setImmediate(() => {
+    timers.after(0, () => {
       waking = false;
       for (const actor of actors.values()) actor.wake();
     });

@@ -1,7 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Leases } from '@millrace/documents';
-import { isAlive, startOf } from '../executor/process-identity.ts';
 
 /** Which parts of the work are this process's. Replicas share them out; what a lost one held is taken over within a lease. */
 export interface Shards {
@@ -17,8 +14,8 @@ export interface ShardOptions {
   readonly leases: Leases;
   /** A name no other process ever had. */
   readonly owner: string;
-  /** Where this replica notes who it is, so that after a kill its successor need not wait for the leases to run out. */
-  readonly folder: string;
+  /** A process that is dead and cannot write any more: its leases are given back at once. */
+  readonly predecessor?: string;
   readonly count: number;
   readonly leaseMs: number;
   /** A clock that never jumps. @default performance.now */
@@ -26,24 +23,12 @@ export interface ShardOptions {
 }
 
 export async function createShards(options: ShardOptions): Promise<Shards> {
-  const { leases, owner, count, leaseMs } = options;
+  const { leases, owner, predecessor, count, leaseMs } = options;
   const clock = options.monotonicMs ?? (() => performance.now());
   const until = new Map<number, number>();
   const nameOf = (shard: number) => `orchestrator-shard-${shard}`;
-  await releaseDead();
-
-  /** A dead process of the same folder cannot write any more; its leases are given back at once. */
-  async function releaseDead(): Promise<void> {
-    await mkdir(options.folder, { recursive: true });
-    const path = join(options.folder, 'instance.json');
-    // A note that was being written at a power cut says nothing; the leases then run out by themselves.
-    const before = await readFile(path, 'utf8')
-      .then((text) => JSON.parse(text) as { owner: string; pid: number; start: string })
-      .catch(() => undefined);
-    if (before && !isAlive(before))
-      for (let shard = 0; shard < count; shard++) await leases.release(nameOf(shard), before.owner);
-    await writeFile(path, JSON.stringify({ owner, pid: process.pid, start: startOf(process.pid) ?? '' }));
-  }
+  if (predecessor !== undefined)
+    for (let shard = 0; shard < count; shard++) await leases.release(nameOf(shard), predecessor);
 
   const shardOf = (key: string): number => {
     let hash = 0;
