@@ -39,6 +39,11 @@ export const settings = defineSettings({
     default: '8000',
     meaning: 'After how long the job of a dead process is run again, in milliseconds.',
   }),
+  JOB_MAX_CRASHES: setting({
+    schema: whole(1, 1000),
+    default: '5',
+    meaning: 'How many processes may die of a job before it is ended as failed.',
+  }),
   JOB_TIMEOUT_S: setting({
     schema: whole(1, 86_400),
     default: '1800',

@@ -37,12 +37,14 @@ export async function build(config: Config<typeof settings>, deps: Deps): Promis
   const horizonUs = config.ONLINE_HORIZON_HOURS * hourUs;
   const writer = createOnlineWriter(store, cache, horizonUs);
   const pushes = createPushes(store, blobs, writer, now);
-  const finished = await pushes.recover();
+  const { finished, failures } = await pushes.recover({ atStart: true });
+  for (const err of failures) log.error({ err }, 'a push that was cut short cannot be finished');
   if (finished > 0) log.info({ pushes: finished }, 'finished pushes that a crash had interrupted');
   const parts = { store, blobs, sources, pushes, writer, cache, horizonUs, now };
   const jobSettings = {
     leaseMs: config.JOB_LEASE_MS,
     timeoutMs: config.JOB_TIMEOUT_S * 1000,
+    maxCrashes: config.JOB_MAX_CRASHES,
     concurrency: config.JOB_CONCURRENCY,
   };
   return {

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { ColumnType } from '@millrace/contracts/common';
 import { FeatureStoreService, JobState, SourceFormat } from '@millrace/contracts/features';
 import { createClient, grpcTransport, type Transport } from '@millrace/rpc';
-import { startNats, type TempDir, type TestNats, tempDir, until } from '@millrace/testing';
+import { startNats, startService, type TempDir, type TestNats, tempDir, until } from '@millrace/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { doubles, parent, readings, strings, times } from './harness.ts';
 
@@ -21,6 +21,10 @@ beforeAll(async () => {
   nats = await startNats();
   dir = tempDir();
   mkdirSync(join(dir.path, 'roots'));
+  const lines = machines.flatMap((m) =>
+    [0, 60, 120].map((s) => `${m},${new Date(base / 1000 + s * 1000).toISOString()},1.5`),
+  );
+  writeFileSync(join(dir.path, 'roots', 'log.csv'), ['machine,seen,reading', ...lines, ''].join('\n'));
 });
 afterAll(async () => {
   await kill();
@@ -46,8 +50,10 @@ async function start() {
   const [line] = (await once(createInterface({ input: running.stdout! }), 'line')) as [string];
   const { address } = JSON.parse(line) as { address: string };
   transport = grpcTransport({ address });
-  return createClient(FeatureStoreService, transport, { deadlineMs: 60_000 });
+  return clientOf(transport);
 }
+
+const clientOf = (of: Transport) => createClient(FeatureStoreService, of, { deadlineMs: 60_000 });
 
 async function kill() {
   transport?.close();
@@ -102,10 +108,6 @@ async function materializingNow(client: Awaited<ReturnType<typeof start>>): Prom
 
 describe('killed with SIGKILL', () => {
   it('a materialization goes on after a restart, and each row counts once', async () => {
-    const lines = machines.flatMap((m) =>
-      [0, 60, 120].map((s) => `${m},${new Date(base / 1000 + s * 1000).toISOString()},1.5`),
-    );
-    writeFileSync(join(dir.path, 'roots', 'log.csv'), ['machine,seen,reading', ...lines, ''].join('\n'));
     let client = await start();
     const joinKeys = [{ name: 'machine', type: ColumnType.STRING }];
     await client.applyEntity({ entity: { name: `${parent}/entities/machine`, joinKeys } });
@@ -164,5 +166,70 @@ describe('killed with SIGKILL', () => {
     client = await start();
     for (const i of [3, 2, 1, 0]) await push(i);
     expect(new Set((await counts(client)).values())).toEqual(new Set([7]));
+  }, 60_000);
+
+  it('a job that its process dies of is given up, and those behind it are done', async () => {
+    await using folder = tempDir();
+    const env = { NATS_URL: nats.url, JOB_LEASE_MS: '1000', JOB_MAX_CRASHES: '2', LOG_LEVEL: 'error' };
+    const options = { env, dataDir: folder.path };
+    const race = { point: 'features.job-begun', signal: 'kill' } as const;
+    const life = async (act: (client: ReturnType<typeof clientOf>) => Promise<void>, dies: boolean) => {
+      await using service = await startService('feature-store', dies ? { ...options, race } : options);
+      const own = grpcTransport({ address: service.address });
+      await act(clientOf(own));
+      if (dies) await service.reached;
+      own.close();
+    };
+    const view = readings().name;
+    const materialization = { view, endTime: { seconds: BigInt(base / second) } };
+    const names: string[] = [];
+    const ask = async (client: ReturnType<typeof clientOf>) => {
+      const made = await client.createMaterialization({ parent, materialization });
+      names.push(made.materialization!.name);
+    };
+    await life(async (client) => {
+      const joinKeys = [{ name: 'machine', type: ColumnType.STRING }];
+      await client.applyEntity({ entity: { name: `${parent}/entities/machine`, joinKeys } });
+      await client.applyFeatureView({ featureView: readings() });
+      await ask(client);
+    }, true);
+    await life(async () => {}, true);
+    await life(async (client) => {
+      await ask(client);
+      const seen = await until(async () => {
+        const { materializations } = await client.listMaterializations({ parent });
+        return materializations.every(({ finishTime }) => finishTime) ? materializations : undefined;
+      });
+      const [first, second] = names.map((name) => seen.find((one) => one.name === name)!);
+      expect(first).toMatchObject({ state: JobState.FAILED, attempt: 2, error: { code: 'GAVE_UP' } });
+      expect(second).toMatchObject({ state: JobState.SUCCEEDED, attempt: 1 });
+    }, false);
+  }, 60_000);
+
+  it('a job that was begun when the service stopped in order is not counted as one it died of', async () => {
+    await using folder = tempDir();
+    const env = { NATS_URL: nats.url, JOB_LEASE_MS: '1000', JOB_MAX_CRASHES: '1', LOG_LEVEL: 'error' };
+    const options = { env: { ...env, SOURCE_ROOTS: join(dir.path, 'roots') }, dataDir: folder.path };
+    await using service = await startService('feature-store', options);
+    const own = grpcTransport({ address: service.address });
+    const client = clientOf(own);
+    const joinKeys = [{ name: 'machine', type: ColumnType.STRING }];
+    await client.applyEntity({ entity: { name: `${parent}/entities/machine`, joinKeys } });
+    const source = `${parent}/sources/log`;
+    await client.applySource({
+      source: { name: source, location: { case: 'path', value: 'log.csv' }, format: SourceFormat.CSV },
+    });
+    await client.applyFeatureView({ featureView: readings({ source }) });
+    const name = await materializingNow(client);
+    await service.restart();
+    const after = await until(
+      async () => {
+        const now = (await client.getMaterialization({ name })).materialization!;
+        return now.finishTime ? now : undefined;
+      },
+      { timeoutMs: 30_000 },
+    );
+    expect(after).toMatchObject({ state: JobState.SUCCEEDED, attempt: 2 });
+    own.close();
   }, 60_000);
 });

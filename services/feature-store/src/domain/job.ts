@@ -13,6 +13,8 @@ export interface Job {
   readonly state: JobState;
   readonly error: JobFailure | null;
   readonly attempt: number;
+  /** How many of its attempts ended without a word: their process died. */
+  readonly crashes?: number;
   readonly createdMs: number;
   readonly begunMs: number | null;
   readonly finishedMs: number | null;
@@ -30,10 +32,23 @@ export const newJob = (project: string, nowMs: number): Job => ({
 
 export const isOver = (job: Job): boolean => job.state === 'succeeded' || job.state === 'failed';
 
-/** Starts an attempt; undefined when there is nothing left to do. */
-export function begin<T extends Job>(job: T, nowMs: number): T | undefined {
+/**
+ * Starts an attempt; undefined when there is nothing left to do. A job that is found running has lost its process; one
+ * that `maxCrashes` processes died of is ended as failed, or it would take down the service for ever.
+ */
+export function begin<T extends Job>(job: T, nowMs: number, maxCrashes: number): T | undefined {
   if (isOver(job)) return undefined;
-  return { ...job, state: 'running', attempt: job.attempt + 1, begunMs: nowMs };
+  const crashes = (job.crashes ?? 0) + (job.state === 'running' ? 1 : 0);
+  if (crashes >= maxCrashes) {
+    const message = `the process died in each of its ${crashes} attempts; ask again with less data, or give it more memory`;
+    return { ...job, crashes, state: 'failed', error: { code: 'GAVE_UP', message }, finishedMs: nowMs };
+  }
+  return { ...job, crashes, state: 'running', attempt: job.attempt + 1, begunMs: nowMs };
+}
+
+/** Takes a job back whose process stops in order, so that another takes it up; undefined when it does not run. */
+export function giveBack<T extends Job>(job: T): T | undefined {
+  return job.state === 'running' ? { ...job, state: 'pending' } : undefined;
 }
 
 /** Ends a job; undefined when it has ended before, which an attempt that was thought dead may find. */

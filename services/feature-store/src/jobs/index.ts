@@ -8,6 +8,7 @@ import { type TrainingSetParts, trainingSetJob } from './training-set.ts';
 export interface JobSettings {
   readonly leaseMs: number;
   readonly timeoutMs: number;
+  readonly maxCrashes: number;
   readonly concurrency: number;
 }
 
@@ -21,7 +22,8 @@ export function createJobs(
   log: Logger,
 ): readonly Job[] {
   const { store, pushes, now } = parts;
-  const options = { store, log, now, leaseMs: settings.leaseMs, timeoutMs: settings.timeoutMs };
+  const { leaseMs, timeoutMs, maxCrashes } = settings;
+  const options = { store, log, now, leaseMs, timeoutMs, maxCrashes };
   const materialize = createRunner(materializeJob(parts), options);
   const join = createRunner(trainingSetJob(parts), options);
   const workers = Array.from({ length: settings.concurrency }, (_, i) => ({
@@ -34,6 +36,14 @@ export function createJobs(
   }));
   return [
     ...workers,
+    {
+      name: 'finish pushes',
+      everyMs: 2000,
+      run: async () => {
+        const { failures } = await pushes.recover({ atStart: false });
+        if (failures.length > 0) throw failures[0];
+      },
+    },
     { name: 'sweep', everyMs: 2000, run: (signal: AbortSignal) => sweep(store, pushes, now(), signal) },
   ];
 }

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { channel } from 'node:diagnostics_channel';
 import type { Collection, EventDraft } from '@millrace/documents';
 import { from, isCoded } from '@millrace/errors';
 import type { Logger } from '@millrace/telemetry';
-import { begin, finish, type Job, type JobFailure } from '../domain/job.ts';
+import { begin, finish, giveBack, type Job, type JobFailure } from '../domain/job.ts';
 import type { Store } from '../store/store.ts';
 
 /** One kind of durable job. */
@@ -20,8 +21,13 @@ export interface RunnerOptions {
   readonly log: Logger;
   readonly leaseMs: number;
   readonly timeoutMs: number;
+  /** How many attempts may end with their process before a job is given up. */
+  readonly maxCrashes: number;
   now(): number;
 }
+
+/** Race point: a job is said to run, and nothing of it is done. */
+const begun = channel('millrace:features.job-begun');
 
 /**
  * Runs the jobs of a kind that wait, one at a time. A job belongs to the process that holds its lease; when that
@@ -29,7 +35,7 @@ export interface RunnerOptions {
  * nothing that is done already.
  */
 export function createRunner<T extends Job>(kind: JobKind<T>, options: RunnerOptions) {
-  const { store, log, leaseMs, timeoutMs, now } = options;
+  const { store, log, leaseMs, timeoutMs, maxCrashes, now } = options;
   const owner = randomUUID();
   const busy = new Set<string>();
 
@@ -45,9 +51,7 @@ export function createRunner<T extends Job>(kind: JobKind<T>, options: RunnerOpt
       );
     }, leaseMs / 3);
     try {
-      await attempt(id, AbortSignal.any([signal, lost.signal, AbortSignal.timeout(timeoutMs)]), () => {
-        return signal.aborted || lost.signal.aborted;
-      });
+      await attempt(id, signal, lost.signal);
     } finally {
       clearInterval(keep);
       busy.delete(id);
@@ -55,19 +59,29 @@ export function createRunner<T extends Job>(kind: JobKind<T>, options: RunnerOpt
     }
   }
 
-  async function attempt(id: string, signal: AbortSignal, leaving: () => boolean): Promise<void> {
+  async function attempt(id: string, stopping: AbortSignal, lost: AbortSignal): Promise<void> {
+    const signal = AbortSignal.any([stopping, lost, AbortSignal.timeout(timeoutMs)]);
     const started = await kind.collection.change(id, (job, version) => {
-      const doc = begin(job, now());
-      return doc && { doc, emit: kind.began(id, doc, version + 1) };
+      const doc = begin(job, now(), maxCrashes);
+      if (!doc) return undefined;
+      const tell = doc.state === 'failed' ? kind.ended : kind.began;
+      return { doc, emit: tell(id, doc, version + 1) };
     });
+    begun.publish(id);
     if (started.doc.state !== 'running') return;
     let result: Partial<T> = {};
     let failure: JobFailure | null = null;
     try {
       result = await kind.run(id, started.doc, signal);
     } catch (error) {
-      // A stop or a lost lease is not the job's failure: it stays running and is taken up again.
-      if (leaving()) return;
+      // A stop or a lost lease is not the job's failure: it is taken up again.
+      if (stopping.aborted && !lost.aborted) {
+        await kind.collection.change(id, (job) => {
+          const doc = job.attempt === started.doc.attempt ? giveBack(job) : undefined;
+          return doc && { doc };
+        });
+      }
+      if (stopping.aborted || lost.aborted) return;
       failure = describe(error, signal);
       log.warn({ err: error, job: id, code: failure.code }, 'a job failed');
     }

@@ -1,7 +1,9 @@
+import { channel } from 'node:diagnostics_channel';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { BlobStore, Digest } from '@millrace/blobs';
 import { ColumnBatchSchema } from '@millrace/contracts/common';
 import { featuresEvents } from '@millrace/contracts/features-events';
+import { isCoded } from '@millrace/errors';
 import { draft } from '@millrace/events';
 import { readBatch, writeBatch } from '../batch.ts';
 import { type FeatureView, viewPlan } from '../domain/definition.ts';
@@ -28,16 +30,65 @@ export interface PushInput {
   readonly requestId?: string;
 }
 
-/** Pushed rows: durable first, then online; what a crash left between is finished at the next start. */
+/** How long another replica's push may take before it is taken for one that a crash or a full disk cut short. */
+const abandonedMs = 10_000;
+
+interface Applying {
+  /** The id of the push's record. */
+  readonly id: string;
+  /** The id of the oldest push that may be applied again. */
+  readonly floor: string;
+  /** Whether a key that can take no more rows is passed over; who pushed them was told. */
+  readonly leaveFull: boolean;
+}
+
+/** Race points: the rows are recorded, and in no online value yet; they are in some of them. */
+const recorded = channel('millrace:features.push-recorded');
+const partlyOnline = channel('millrace:features.push-partly-online');
+
+/**
+ * Pushed rows: durable first, then online. What was cut short between the two is finished later, in order of ids. Each key
+ * remembers the pushes that may be applied to it again; see `withPush`.
+ */
 export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWriter, now: () => number) {
   const chunkId = (uid: string, id: string) => `${uid}:${id}`;
+  const underWay = new Set<string>();
 
-  async function apply(view: FeatureView, groups: readonly GroupedRows[], pushId: string): Promise<void> {
+  async function apply(view: FeatureView, groups: readonly GroupedRows[], how: Applying): Promise<void> {
     const plan = viewPlan(view);
+    const mark = { id: pushIdOf(how.id), floor: how.floor };
+    const add = async (rows: GroupedRows) => {
+      try {
+        await writer.push(view, plan, rows, mark);
+      } catch (error) {
+        if (!how.leaveFull || !isCoded(error, 'TOO_LARGE')) throw error;
+      }
+    };
     for (let i = 0; i < groups.length; i += writeWidth) {
-      const part = groups.slice(i, i + writeWidth);
-      await Promise.all(part.map((rows) => writer.push(view, plan, rows, pushId)));
+      await Promise.all(groups.slice(i, i + writeWidth).map(add));
+      partlyOnline.publish(how.id);
     }
+  }
+
+  /** The id of the oldest push whose rows some keys may lack: this one, or an older one that was cut short. */
+  async function oldestUnfinished(uid: string, id: string): Promise<string> {
+    const where = { uid, heldBy: 0 };
+    const { items } = await store.pushes.find({ where, orderBy: [{ field: 'id' }], limit: 1 });
+    const oldest = items[0] && pushIdOf(items[0].id);
+    return oldest !== undefined && oldest < id ? oldest : id;
+  }
+
+  async function floorOf({ uid, version }: FeatureView, id: string): Promise<string> {
+    // While rows of an earlier version are carried over, all of them may come again.
+    const carried = await store.pushes.count({ uid, heldBy: { gte: 1, lt: version } });
+    return carried > 0 ? '' : oldestUnfinished(uid, id);
+  }
+
+  /** Brings the rows of a recorded push into the online values of a view. A key that is full stays as it is. */
+  async function finish(view: FeatureView, id: string, doc: PushedChunk, floor: string): Promise<void> {
+    const table = fitTable(view, await rowsOf(doc));
+    await apply(view, groupRows(view, viewPlan(view), table), { id, floor, leaveFull: true });
+    await markApplied(id, view.version);
   }
 
   const markApplied = (id: string, version: number) =>
@@ -83,36 +134,59 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
       };
       const event = draft(featuresEvents.rowsPushed, { project, resource: name, timeMs: now(), data });
       const options = { emit: [event], ...(requestId ? { requestId } : {}) };
-      await store.pushes.insert(chunkId(uid, id), chunk, options);
-      await apply(view, groups, chunkId(uid, id));
-      await markApplied(chunkId(uid, id), version);
+      const place = chunkId(uid, id);
+      underWay.add(place);
+      try {
+        const floor = await floorOf(view, id);
+        await store.pushes.insert(place, chunk, options);
+        recorded.publish(place);
+        await apply(view, groups, { id: place, floor, leaveFull: false });
+        await markApplied(place, version);
+        // A version that came meanwhile may have been filled before these rows were recorded.
+        const newest = (await store.views.get(name))?.doc;
+        if (newest?.uid === uid && newest.version > version)
+          await finish(newest, place, chunk, await floorOf(newest, id));
+      } finally {
+        underWay.delete(place);
+      }
       return { keyCount: groups.length };
     },
 
-    /** Finishes pushes that a crash left between their record and the online store. */
-    async recover(): Promise<number> {
+    /**
+     * Finishes pushes that were cut short between their record and the online store: by a crash, or because the store
+     * refused. At a start all of them, later those that must have been given up. One that cannot be finished does not
+     * keep the others from it.
+     */
+    async recover(options: { readonly atStart: boolean }) {
+      const failures: unknown[] = [];
       let finished = 0;
-      for await (const { id, doc } of all(store.pushes, { where: { applied: false } })) {
+      for await (const { id, createdAtMs } of all(store.pushes, { where: { applied: false } })) {
+        if (underWay.has(id) || (!options.atStart && now() - createdAtMs < abandonedMs)) continue;
+        const doc = (await store.pushes.get(id))?.doc;
+        if (!doc || doc.applied) continue;
         const view = await store.views.get(doc.view);
-        if (view && view.doc.uid === doc.uid) {
-          const table = fitTable(view.doc, await rowsOf(doc));
-          await apply(view.doc, groupRows(view.doc, viewPlan(view.doc), table), id);
-          await markApplied(id, view.doc.version);
-          finished += 1;
-        } else {
+        if (view?.doc.uid !== doc.uid) {
           await store.pushes.remove(id);
+          continue;
+        }
+        try {
+          await finish(view.doc, id, doc, await floorOf(view.doc, pushIdOf(id)));
+          finished += 1;
+        } catch (error) {
+          failures.push(error);
         }
       }
-      return finished;
+      return { finished, failures };
     },
 
     /** Brings what was pushed to earlier versions of a view into this one. */
     async carryOver(view: FeatureView): Promise<void> {
-      for await (const { id, doc } of all(store.pushes, { where: { uid: view.uid } })) {
-        if (doc.version >= view.version) continue;
-        const table = fitTable(view, await rowsOf(doc));
-        await apply(view, groupRows(view, viewPlan(view), table), id);
-        await markApplied(id, view.version);
+      for await (const { id, doc: page } of all(store.pushes, { where: { uid: view.uid } })) {
+        if (page.version >= view.version) continue;
+        // Read again: a page may be old, and another job carry over the same rows.
+        const doc = (await store.pushes.get(id))?.doc;
+        if (doc && doc.version < view.version)
+          await finish(view, id, doc, await oldestUnfinished(view.uid, pushIdOf(id)));
       }
     },
 
@@ -126,6 +200,9 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
 }
 
 export type Pushes = ReturnType<typeof createPushes>;
+
+/** The part of a record's id that tells one push of a view from another. */
+const pushIdOf = (chunk: string) => chunk.slice(chunk.lastIndexOf(':') + 1);
 
 function extent(table: Table, column: string): readonly [number, number] {
   let [first, last] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];

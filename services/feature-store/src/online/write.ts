@@ -69,12 +69,17 @@ export function createOnlineWriter(store: Store, cache: KeyCache, horizonUs: num
   });
 
   return {
-    /** Adds pushed rows; a push that the key holds already changes nothing. */
-    async push(view: FeatureView, plan: ViewPlan, rows: KeyRows, pushId: string): Promise<void> {
+    /** Adds pushed rows; a push that the key holds already changes nothing. Pushes from `floor` on may come again. */
+    async push(
+      view: FeatureView,
+      plan: ViewPlan,
+      rows: KeyRows,
+      { id, floor }: { readonly id: string; readonly floor: string },
+    ): Promise<void> {
       await write(view, rows.key, (doc) => {
-        if (holdsPush(doc, pushId)) return undefined;
+        if (holdsPush(doc, id)) return undefined;
         const pushed = storeSide(extend(readSide(doc.pushed), plan, rows));
-        return { ...doc, pushed, pushes: withPush(doc, pushId) };
+        return { ...doc, pushed, pushes: withPush(doc, id, floor) };
       });
     },
 

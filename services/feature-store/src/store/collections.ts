@@ -9,9 +9,9 @@ export interface PushedChunk {
   readonly project: string;
   /** The resource name of the view. */
   readonly view: string;
-  /** The version of the view whose online values hold the rows. */
+  /** The version of the view whose online values hold the rows, or are to hold them. */
   readonly version: number;
-  /** Whether all its rows are in the online values. */
+  /** Whether all its rows are in the online values of that version. */
   readonly applied: boolean;
   readonly rowCount: number;
   readonly firstUs: number;
@@ -47,8 +47,12 @@ export const online = defineCollection({
 
 export const pushes = defineCollection({
   name: 'pushes',
-  fields: { uid: (doc: PushedChunk) => doc.uid, applied: (doc: PushedChunk) => doc.applied },
-  indexes: [['uid'], ['applied']],
+  fields: {
+    uid: (doc: PushedChunk) => doc.uid,
+    applied: (doc: PushedChunk) => doc.applied,
+    heldBy: (doc: PushedChunk) => (doc.applied ? doc.version : 0),
+  },
+  indexes: [['uid'], ['applied'], ['uid', 'heldBy']],
 });
 
 export const materializations = defineCollection({

@@ -31,12 +31,12 @@ export interface OnlineDoc {
   readonly batchRun: string;
   /** The rows that were pushed. */
   readonly pushed: StoredSide | null;
-  /** The ends of the ids of the newest pushes it holds, so that one applied twice changes nothing. */
+  /** The ids of pushes it holds, so that one applied twice changes nothing: the newest, and all that may come again. */
   readonly pushes: readonly string[];
 }
 
-/** How many pushes a key remembers. More can only be under way at once after a crash, which a start puts in order first. */
-const keptPushes = 64;
+/** How many pushes a key remembers at least. */
+const keptPushes = 32;
 
 export const emptyDoc = (generation: string, key: string): OnlineDoc => ({
   generation,
@@ -48,13 +48,21 @@ export const emptyDoc = (generation: string, key: string): OnlineDoc => ({
   pushes: [],
 });
 
-/** The random end of a push's id, enough to tell apart the few that a key remembers. */
-const markOf = (pushId: string) => pushId.slice(-12);
+/** Marks of the first layout are the random end of an id alone. */
+const shortMark = 12;
 
-export const holdsPush = (doc: OnlineDoc, pushId: string): boolean => doc.pushes.includes(markOf(pushId));
+export const holdsPush = (doc: OnlineDoc, pushId: string): boolean =>
+  doc.pushes.includes(pushId) || doc.pushes.includes(pushId.slice(-shortMark));
 
-export const withPush = (doc: OnlineDoc, pushId: string): readonly string[] =>
-  [...doc.pushes, markOf(pushId)].slice(-keptPushes);
+/**
+ * The pushes that a key remembers with one more. Ids sort by time: from `floor` on there are pushes of which some keys
+ * lack their rows, which will be applied again, so none of these is forgotten.
+ */
+export function withPush(doc: OnlineDoc, pushId: string, floor: string): readonly string[] {
+  const marks = [...doc.pushes, pushId];
+  const newest = marks.length - keptPushes;
+  return marks.filter((mark, i) => i >= newest || (mark.length > shortMark && mark >= floor));
+}
 
 export function storeSide({ layer, history }: KeySide): StoredSide {
   return {

@@ -1,0 +1,176 @@
+import { join } from 'node:path';
+import { type BlobStore, openBlobs } from '@millrace/blobs';
+import { openDocuments } from '@millrace/documents';
+import { CodedError } from '@millrace/errors';
+import { type TempDir, tempDir, until } from '@millrace/testing';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { FeatureView } from '../src/domain/definition.ts';
+import { keyOf } from '../src/domain/key.ts';
+import { hourUs } from '../src/domain/time.ts';
+import { createKeyCache } from '../src/online/key-cache.ts';
+import { createPushes } from '../src/online/pushes.ts';
+import { reader } from '../src/online/read.ts';
+import { createOnlineWriter, generationOf, onlineId } from '../src/online/write.ts';
+import { collections } from '../src/store/collections.ts';
+import { readSide } from '../src/store/online-doc.ts';
+import { createStore, type Store } from '../src/store/store.ts';
+
+const name = 'projects/p/featureViews/clicks';
+const view: FeatureView = {
+  project: 'p',
+  view: 'clicks',
+  uid: 'u',
+  version: 1,
+  entities: [],
+  joinKeys: [{ name: 'user', type: 'string' }],
+  source: '',
+  sql: '',
+  timestampColumn: 'at',
+  createdColumn: '',
+  ttlUs: 0,
+  columns: [
+    { name: 'user', type: 'string' },
+    { name: 'at', type: 'timestamp' },
+  ],
+  features: [],
+  aggregations: [{ name: 'n', fn: 'count', column: '', windowUs: hourUs, places: null, description: '' }],
+  materializedUs: null,
+  description: '',
+  tags: [],
+};
+
+let folder: TempDir;
+let store: Store;
+let blobs: BlobStore;
+let nowMs = 0;
+const base = Date.UTC(2001, 5, 14) * 1000;
+
+beforeEach(async () => {
+  folder = tempDir();
+  nowMs = Date.now();
+  const url = `sqlite:${join(folder.path, 'd.db')}`;
+  store = createStore(await openDocuments({ url, collections }), () => nowMs);
+  blobs = await openBlobs({ url: `file:${join(folder.path, 'blobs')}` });
+  await store.views.insert(name, view);
+});
+afterEach(async () => {
+  await store.documents.close();
+  await folder.remove();
+});
+
+/** The parts of a process; `refuses` tells which keys its store cannot write now. */
+function process(refuses: (key: string) => CodedError | undefined = () => undefined) {
+  const online: Store['online'] = {
+    ...store.online,
+    upsert: async (id, ...rest) => {
+      const refusal = refuses(id);
+      if (refusal) throw refusal;
+      return store.online.upsert(id, ...rest);
+    },
+  };
+  const cache = createKeyCache(online, { maxKeys: 0, maxAgeMs: 0, now: () => nowMs });
+  const writer = createOnlineWriter({ ...store, online }, cache, 48 * hourUs);
+  return createPushes(store, blobs, writer, () => nowMs);
+}
+
+const push = (pushes: ReturnType<typeof process>, i: number, users: readonly string[], at = view) =>
+  pushes.push({
+    view: at,
+    name,
+    id: i.toString(16).padStart(32, '0'),
+    requestId: `r${i}`,
+    table: {
+      rowCount: users.length,
+      columns: [
+        { name: 'user', type: 'string', cells: [...users] },
+        { name: 'at', type: 'timestamp', cells: users.map(() => BigInt(base + i)) },
+      ],
+    },
+  });
+
+/** How many rows a user has online. */
+async function count(user: string, version = 1): Promise<number> {
+  const at = { ...view, version };
+  const id = onlineId(generationOf(at), keyOf([user])!);
+  const doc = (await store.online.get(id))?.doc;
+  const state = doc && [readSide(doc.batch), readSide(doc.pushed)];
+  return Number(reader(at, ['n'])(state, base + hourUs / 2)[0]!.value ?? 0);
+}
+
+const full = new CodedError('resource_exhausted', 'DISK_FULL', 'the disk is full');
+const tooLarge = new CodedError('resource_exhausted', 'TOO_LARGE', 'the key is full');
+
+describe('a push that was cut short between its record and the online values', () => {
+  it('is finished by the running service, not only by the next start', async () => {
+    const pushes = process((id) => (broken && id.includes('sb') ? full : undefined));
+    let broken = true;
+    await expect(push(pushes, 1, ['a', 'b'])).rejects.toMatchObject({ code: 'DISK_FULL' });
+    await until(async () => (await count('a')) === 1);
+    expect(await count('b')).toBe(0);
+    broken = false;
+    await pushes.recover({ atStart: false });
+    expect(await count('b')).toBe(0);
+    nowMs += 60_000;
+    await pushes.recover({ atStart: false });
+    expect(await Promise.all([count('a'), count('b')])).toEqual([1, 1]);
+  });
+
+  it.each(['the next start', 'its caller'])(
+    'counts once when %s finishes it after many others',
+    async (who) => {
+      const broken = process((id) => (id.includes('sb') ? full : undefined));
+      await expect(push(broken, 1, ['a', 'b'])).rejects.toMatchObject({ code: 'DISK_FULL' });
+      const pushes = process();
+      for (let i = 2; i <= 101; i++) await push(pushes, i, ['a']);
+      if (who === 'its caller') await push(pushes, 1, ['a', 'b']);
+      else await process().recover({ atStart: true });
+      expect(await Promise.all([count('a'), count('b')])).toEqual([101, 1]);
+      for (let i = 102; i <= 140; i++) await push(pushes, i, ['a']);
+      const { items } = await store.online.find({ where: { generation: 'u:1' } });
+      for (const { doc } of items) expect(doc.pushes.length).toBeLessThanOrEqual(32);
+    },
+  );
+
+  it('does not keep the service from starting, nor other pushes from being finished, when it cannot be', async () => {
+    const broken = process(() => full);
+    for (const i of [1, 2, 3]) await expect(push(broken, i, ['a', 'b'])).rejects.toThrow();
+    await store.pushes.change(`u:${'1'.padStart(32, '0')}`, (doc) => ({
+      doc: { ...doc, rows: null, digest: `sha256:${'0'.repeat(64)}` },
+    }));
+    const pushes = process((id) => (id.includes('sb') ? tooLarge : undefined));
+    const { finished, failures } = await pushes.recover({ atStart: true });
+    expect(finished).toBe(2);
+    expect(failures).toMatchObject([{ code: 'NOT_FOUND' }]);
+    expect(await Promise.all([count('a'), count('b')])).toEqual([2, 0]);
+    expect(await store.pushes.count({ applied: false })).toBe(1);
+  });
+});
+
+describe('pushed rows and a new version of the view', () => {
+  it('are carried over once, by however many jobs and through crashes', async () => {
+    const pushes = process();
+    for (let i = 1; i <= 120; i++) await push(pushes, i, ['a', 'b']);
+    const next = { ...view, version: 2 };
+    await store.views.change(name, () => ({ doc: next }));
+    let left = 150;
+    const dies = process(() => (left-- > 0 ? undefined : full));
+    await Promise.allSettled([dies.carryOver(next), dies.carryOver(next)]);
+    await Promise.all([
+      pushes.carryOver(next),
+      process().carryOver(next),
+      ...Array.from({ length: 60 }, (_, i) => push(pushes, 121 + i, ['a'], next)),
+    ]);
+    expect(await Promise.all([count('a', 2), count('b', 2)])).toEqual([180, 120]);
+  });
+
+  it('reach the new version also when they were recorded after it was filled', async () => {
+    const pushes = process();
+    await push(pushes, 1, ['a']);
+    const next = { ...view, version: 2 };
+    await store.views.change(name, () => ({ doc: next }));
+    await pushes.carryOver(next);
+    // This call read the view before it changed.
+    await push(pushes, 2, ['a'], view);
+    expect(await count('a', 2)).toBe(2);
+  });
+});
