@@ -42,11 +42,10 @@ export async function openFiles(folder: string): Promise<BlobStore> {
         await writeAll(file, input.chunks);
         const info = input.finish();
         const path = pathOf(info.digest);
-        if (!(await statOf(info.digest))) {
-          await mkdir(dirname(path), { recursive: true });
-          await rename(temporary, path);
-        }
-        // Also where it is there already: whoever renamed it may have been killed before the folders were synced.
+        await mkdir(dirname(path), { recursive: true });
+        // Also where it is there already: the bytes there may have been damaged, and whoever put them there may have
+        // been killed before the folders were synced.
+        await rename(temporary, path);
         await syncFolder(dirname(path));
         await syncFolder(folder);
         return info;

@@ -57,7 +57,6 @@ export async function openMinio(options: MinioOptions): Promise<BlobStore> {
     bucket,
     keyOf,
     incomingKey: (id: string) => `${prefix}incoming/${id}`,
-    isThere: async (info: BlobInfo) => (await statOf(info.digest))?.sizeBytes === info.sizeBytes,
   };
 
   const store: BlobStore = {

@@ -17,7 +17,7 @@ export interface PutOptions {
 }
 
 export interface BlobStore {
-  /** Stores bytes; durable when it answers. Putting what is there already is a no-op that answers the same. */
+  /** Stores bytes; durable when it answers. Putting what is there already answers the same, and mends it if it was damaged. */
   put(bytes: Uint8Array | AsyncIterable<Uint8Array>, options?: PutOptions): Promise<BlobInfo>;
   /** Reads all of a blob or a range; whole reads are verified against the digest (DIGEST_MISMATCH, data_loss). NOT_FOUND if absent. */
   get(

@@ -11,7 +11,6 @@ export interface UploadTarget {
   keyOf(digest: BlobInfo['digest']): string;
   /** The key of an upload under way. */
   incomingKey(id: string): string;
-  isThere(info: BlobInfo): Promise<boolean>;
 }
 
 const partBytes = 16 * 1024 * 1024;
@@ -23,15 +22,16 @@ const copyPartBytes = 1024 ** 3;
  * Stores what comes in. What fits into one part is hashed first and put under its name in one request. More goes up in
  * parts under `incoming/` while it is hashed, and the server copies it to its name. The parts are made here: the
  * client's own stream upload neither answers nor cleans up when its source fails, and refuses a source of no bytes.
+ * What is there already is written again: its bytes may have been damaged.
  */
 export async function upload(target: UploadTarget, input: Intake): Promise<BlobInfo> {
-  const { client, bucket, keyOf, isThere } = target;
+  const { client, bucket, keyOf } = target;
   const parts = inParts(input.chunks);
   const first = await parts.next();
   const head = first.done ? Buffer.alloc(0) : first.value;
   if (head.byteLength < partBytes) {
     const info = input.finish();
-    if (!(await isThere(info))) await client.putObject(bucket, keyOf(info.digest), head);
+    await client.putObject(bucket, keyOf(info.digest), head);
     return info;
   }
   const incoming = target.incomingKey(randomUUID());
@@ -42,7 +42,7 @@ export async function upload(target: UploadTarget, input: Intake): Promise<BlobI
       // Before the upload is completed: bytes that are refused leave nothing.
       return input.finish();
     });
-    if (!(await isThere(info))) await copy(client, bucket, incoming, keyOf(info.digest), info.sizeBytes);
+    await copy(client, bucket, incoming, keyOf(info.digest), info.sizeBytes);
     return info;
   } finally {
     await client.removeObject(bucket, incoming).catch(() => {});

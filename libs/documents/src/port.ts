@@ -193,5 +193,7 @@ export interface DocumentStore {
   readonly leases: Leases;
   /** Answers when the store can read and write; throws a coded error when it cannot. */
   check(): Promise<void>;
+  /** Reads the whole store and tells what contradicts itself; nothing when it is sound, or a server checks its own pages. */
+  verify(): Promise<readonly string[]>;
   close(): Promise<void>;
 }

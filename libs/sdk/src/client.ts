@@ -1,6 +1,6 @@
 import type { DescService } from '@bufbuild/protobuf';
 import type { Context } from '@millrace/contracts';
-import { EventLogService } from '@millrace/contracts/common';
+import { EventLogService, IntegrityService } from '@millrace/contracts/common';
 import { FeatureStoreService } from '@millrace/contracts/features';
 import { GRPCInferenceService } from '@millrace/contracts/inference';
 import { MonitoringService } from '@millrace/contracts/monitoring';
@@ -45,6 +45,8 @@ export interface Millrace {
   readonly monitoring: Client<typeof MonitoringService>;
   /** The record of one context's events. */
   eventLog(context: Context): Client<typeof EventLogService>;
+  /** Whether what a service has stored is sound. */
+  integrity(context: Context): Client<typeof IntegrityService>;
   close(): void;
 }
 
@@ -85,6 +87,7 @@ export function connect(options: ConnectOptions = {}): Millrace {
     inference: client(GRPCInferenceService, 'serving'),
     monitoring: client(MonitoringService, 'monitoring'),
     eventLog: (context) => client(EventLogService, context),
+    integrity: (context) => client(IntegrityService, context),
     close: () => {
       for (const transport of transports.values()) transport.close();
     },

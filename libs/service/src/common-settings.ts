@@ -64,6 +64,11 @@ export const commonSettings = defineSettings({
     default: '7',
     meaning: 'How long the record of events is kept, in days; what was not published yet is kept longer.',
   }),
+  VERIFY_STORAGE_HOURS: setting({
+    schema: z.coerce.number().int().min(1).max(8_760),
+    default: '24',
+    meaning: 'How often everything stored is read and compared with its digests, in hours.',
+  }),
   AUTH_TOKEN: setting({
     schema: z.string().min(16).optional(),
     meaning: 'The bearer token every caller must bring, and that this service brings to others.',

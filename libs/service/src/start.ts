@@ -1,13 +1,25 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { BlobStore } from '@millrace/blobs';
 import type { Config, SettingRows } from '@millrace/config';
 import type { CodedError } from '@millrace/errors';
-import { connectBus, type Relay, refillStream, type Subscription, startRelay } from '@millrace/events';
+import {
+  connectBus,
+  type Gap,
+  type Relay,
+  refillStream,
+  type Subscription,
+  startRelay,
+} from '@millrace/events';
 import { createServer, type RpcServer } from '@millrace/rpc';
 import type { Logger } from '@millrace/telemetry';
 import { authenticateBy } from './authenticate.ts';
 import { eventLog, type Range } from './event-log.ts';
 import { healthJob } from './health.ts';
+import { createDamages, type Damages, damagesSpec } from './integrity/damages.ts';
+import { integrityHandlers } from './integrity/handlers.ts';
+import { integrityJobs } from './integrity/jobs.ts';
+import { watchBlobs } from './integrity/watched-blobs.ts';
 import { startJobs } from './jobs.ts';
 import { createPeers } from './peers.ts';
 import { retentionJobs } from './retention.ts';
@@ -87,9 +99,19 @@ async function start<R extends SettingRows>(
   const peers = keep(createPeers(config, spec.maxMessageBytes));
   const bus = keep(await connectBus({ url: config.NATS_URL, name: spec.name, log }));
   const place = { folder, context, config };
+  let blobs: BlobStore | undefined;
+  let damages: Damages | undefined;
   const deps: Deps = {
-    documents: async (collections) => keep(await openOwnDocuments(place, collections, options)),
-    blobs: async () => keep(await openOwnBlobs(place)),
+    documents: async (collections) =>
+      keep(await openOwnDocuments(place, [...collections, damagesSpec], options)),
+    blobs: async () => {
+      blobs = keep(await openOwnBlobs(place));
+      return watchBlobs(
+        blobs,
+        () => damages,
+        (err) => log.error({ err }, 'damage could not be noted down'),
+      );
+    },
     bus,
     log,
     folder,
@@ -99,11 +121,15 @@ async function start<R extends SettingRows>(
   const parts = await spec.build(config, deps);
   running.parts = parts;
   const { store } = parts;
-  const relay = startRelay({ store, bus, context, log });
+  damages = createDamages(store, context, now);
+  const tellGap = (gap: Gap) =>
+    damages?.refilled(gap).catch((err: unknown) => log.error({ err }, 'a gap could not be noted down'));
+  const relay = startRelay({ store, bus, context, log, onGap: (gap) => void tellGap(gap) });
   running.relay = relay;
   const republish = (range: Range) => refillStream({ store, bus, context, ...range });
+  const storage = { documents: store, blobs, damages, republish };
   const server = await createServer({
-    implementations: [...parts.implementations, eventLog(store, republish)],
+    implementations: [...parts.implementations, eventLog(store, republish), integrityHandlers(storage)],
     host: config.HOST,
     port: config.PORT,
     log,
@@ -117,7 +143,10 @@ async function start<R extends SettingRows>(
   await parts.started?.(server.address);
   server.setServing(true);
   const retention = retentionJobs({ store, relay, eventDays: config.EVENT_RETENTION_DAYS, now });
-  running.jobs = startJobs([...(parts.jobs ?? []), ...retention, healthJob(store, server, log)], log);
+  const everyHours = config.VERIFY_STORAGE_HOURS;
+  const integrity = integrityJobs({ storage, server, everyHours, log, now });
+  const jobs = [...(parts.jobs ?? []), ...retention, ...integrity, healthJob(store, server, log)];
+  running.jobs = startJobs(jobs, log);
   log.info({ address: server.address }, `${spec.name} is ready`);
   return server.address;
 }

@@ -1,14 +1,18 @@
 import { command } from '../command.ts';
-import { checkBlobs } from '../doctor/blobs.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { checkDataDir, checkNats, checkNode, checkPorts } from '../doctor/machine.ts';
+import { checkStorage } from '../doctor/storage.ts';
 import { checkSuite } from '../doctor/suite.ts';
 
 export const doctor = command({
   summary: 'Checks what is needed and what runs, and says how to fix what is wrong',
   args: [],
   options: {
-    deep: { type: 'boolean', meaning: 'Also read every stored blob and check its digest.' },
+    deep: {
+      type: 'boolean',
+      meaning:
+        'Also let every service read all that it has stored and compare it with its digests and its record.',
+    },
   },
   notes: ['Exit code 1 when something is wrong.'],
   run: async ({ options, globals, out }) => {
@@ -19,7 +23,7 @@ export const doctor = command({
       ['the data folder', () => checkDataDir(globals.dataDir)],
       ['ports', () => checkPorts(globals.dataDir)],
       ['the services', () => checkSuite(globals)],
-      ['blobs', async () => (options.deep ? checkBlobs(globals.dataDir) : [])],
+      ['what is stored', () => checkStorage(globals, options.deep ?? false, (text) => out.progress(text))],
     ];
     for (const [what, check] of checks) {
       out.progress(`checking ${what} …`);

@@ -7,6 +7,7 @@ import { openDatabase } from './database.ts';
 import { createEventLog } from './events.ts';
 import { prepareLayout } from './layout.ts';
 import { createLeases } from './leases.ts';
+import { verifyFile } from './verify.ts';
 import { createWriter } from './writer.ts';
 
 /** Opens a store in a SQLite file. */
@@ -41,6 +42,7 @@ export function openSqlite(
       writer.write(
         () => void db.run('INSERT OR REPLACE INTO probe(id, at) VALUES (1, ?)', Math.trunc(now())),
       ),
+    verify: () => verifyFile(file),
     async close() {
       if (closed) return;
       closed = true;
