@@ -1,4 +1,4 @@
-import type { Outcome } from './scenario.ts';
+import { isSound, type Outcome } from './scenario.ts';
 
 /**
  * Compares what was acknowledged with what is there. `maybe` holds operations whose answer never came: these may be
@@ -31,4 +31,10 @@ export function together(outcomes: readonly Outcome[]): Outcome {
     doubled: sum((one) => one.doubled),
     breaches: outcomes.flatMap((one) => one.breaches),
   };
+}
+
+/** A control whose fault must hit a moment: tried again until it found something, at most so often. */
+export async function repeated(times: number, control: () => Promise<Outcome>): Promise<Outcome> {
+  const outcome = await control();
+  return isSound(outcome) && times > 1 ? repeated(times - 1, control) : outcome;
 }
