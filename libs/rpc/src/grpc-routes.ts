@@ -20,11 +20,19 @@ type Surface = Unary | Duplex;
 
 const same = (bytes: Buffer) => bytes;
 
+/** What the calls of a server share. */
+interface Surroundings {
+  /** Ends each watch that is open. */
+  readonly watches: Set<() => void>;
+  /** Told of each message that a handler takes from a stream of requests. */
+  taken(message: Uint8Array): void;
+}
+
 /** Registers a route. Messages stay bytes here; the route decodes and encodes. */
-export function registerRoute(server: Server, route: Route, watches: Set<() => void>): void {
+export function registerRoute(server: Server, route: Route, around: Surroundings): void {
   if (route.method.methodKind === 'unary') server.register(route.path, unary(route), same, same, 'unary');
   // The other kinds differ only in how many messages each side sends, and the route knows that.
-  else server.register(route.path, duplex(route, watches), same, same, 'bidi');
+  else server.register(route.path, duplex(route, around), same, same, 'bidi');
 }
 
 function unary(route: Route): handleUnaryCall<Buffer, Buffer> {
@@ -42,12 +50,16 @@ function unary(route: Route): handleUnaryCall<Buffer, Buffer> {
   };
 }
 
-function duplex(route: Route, watches: Set<() => void>): handleBidiStreamingCall<Buffer, Buffer> {
+function duplex(route: Route, { watches, taken }: Surroundings): handleBidiStreamingCall<Buffer, Buffer> {
   const single = route.method.methodKind === 'server_streaming';
   const isWatch = single && route.method.name.startsWith('Watch');
   return (call) => {
     const served = startCall(route, new GrpcWire(call));
-    const requests = createPipe<Uint8Array>({ limit: streamLimit, onRoom: () => call.resume() });
+    const requests = createPipe<Uint8Array>({
+      limit: streamLimit,
+      onTake: taken,
+      onRoom: () => call.resume(),
+    });
     const end = (reason: CodedError) => {
       served.end(reason);
       requests.fail(reason, true);

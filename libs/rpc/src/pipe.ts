@@ -10,9 +10,11 @@ export interface Pipe<T> extends AsyncIterable<T> {
   fail(error: unknown, now?: boolean): void;
 }
 
-export interface PipeOptions {
+export interface PipeOptions<T> {
   /** How many values wait before the writer should. */
   readonly limit: number;
+  /** Called with each value that the reader takes. */
+  readonly onTake?: (value: T) => void;
   /** Called when the reader took so many that there is room again. */
   readonly onRoom?: () => void;
   /** Called once when the reader stops before the end. */
@@ -20,7 +22,7 @@ export interface PipeOptions {
 }
 
 /** Makes a pipe. It may be read once. */
-export function createPipe<T>(options: PipeOptions): Pipe<T> {
+export function createPipe<T>(options: PipeOptions<T>): Pipe<T> {
   const queue: T[] = [];
   let full = false;
   let over = false;
@@ -46,6 +48,7 @@ export function createPipe<T>(options: PipeOptions): Pipe<T> {
     next: () => {
       if (queue.length > 0) {
         const value = queue.shift() as T;
+        options.onTake?.(value);
         if (full && queue.length < options.limit) {
           releaseWriter();
           options.onRoom?.();
@@ -75,6 +78,7 @@ export function createPipe<T>(options: PipeOptions): Pipe<T> {
       if (reader) {
         const waiting = reader;
         reader = undefined;
+        options.onTake?.(value);
         waiting.resolve({ done: false, value });
         return true;
       }

@@ -3,6 +3,8 @@ import { CodedError } from '@millrace/errors';
 import { registerRoute } from './grpc-routes.ts';
 import type { Implementation } from './handlers.ts';
 import { createHealth } from './health.ts';
+import { limitHeldBytes } from './held-bytes.ts';
+import { listen } from './listener.ts';
 import { reflection } from './reflection.ts';
 import { createRoutes, defaultMaxMessageBytes, type RouterOptions } from './router.ts';
 
@@ -16,6 +18,14 @@ export interface ServerOptions extends RouterOptions {
   readonly credentials?: ServerCredentials;
   /** Calls at once on one connection; more wait at the client. @default 1_024 */
   readonly maxConcurrentStreams?: number;
+  /** Connections at once; more are closed as they come. @default 4_096 */
+  readonly maxConnections?: number;
+  /** Bytes of requests and unread answers that one connection may make the server hold. @default 8 of the largest messages */
+  readonly maxHeldBytes?: number;
+  /** A connection without a word for so long is closed, in milliseconds, and its client connects again when it calls. @default 900_000 */
+  readonly idleMs?: number;
+  /** How often a client is asked whether it is still there, and how long it may take to answer. @default 30_000 and 10_000 */
+  readonly keepalive?: { readonly everyMs: number; readonly timeoutMs: number };
 }
 
 /** A server that takes calls. */
@@ -51,28 +61,42 @@ export async function createServer(options: ServerOptions): Promise<RpcServer> {
     options,
   );
   const maxBytes = options.maxMessageBytes ?? defaultMaxMessageBytes;
+  const perConnection = options.maxHeldBytes ?? 8 * maxBytes;
+  const held = limitHeldBytes({
+    perConnection,
+    inAll: 2 * perConnection,
+    arrivalMs: options.defaultDeadlineMs ?? 60_000,
+    isSingle: (path) => /^(unary|server_streaming)$/.test(routes.get(path)?.method.methodKind ?? ''),
+  });
+  const keepalive = options.keepalive ?? { everyMs: 30_000, timeoutMs: 10_000 };
   const server = new Server({
+    interceptors: [held.interceptor],
     'grpc.max_receive_message_length': maxBytes,
     'grpc.max_send_message_length': maxBytes,
     'grpc.max_concurrent_streams': options.maxConcurrentStreams ?? 1024,
-    'grpc.keepalive_time_ms': 30_000,
-    'grpc.keepalive_timeout_ms': 10_000,
+    'grpc.keepalive_time_ms': keepalive.everyMs,
+    'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
+    'grpc.max_connection_idle_ms': options.idleMs ?? 900_000,
     'grpc-node.flow_control_window': 1024 * 1024,
   });
   const watches = new Set<() => void>();
-  for (const route of routes.values()) registerRoute(server, route, watches);
-  const credentials = options.credentials ?? ServerCredentials.createInsecure();
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${bracketed(host)}:${options.port ?? 0}`, credentials, (error, bound) => {
-      if (!error) return resolve(bound);
-      const text = `cannot listen on ${host}:${options.port ?? 0}: ${error.message}`;
-      reject(new CodedError('unavailable', 'UNAVAILABLE', text, { cause: error }));
-    });
-  });
-  const closing = () =>
-    new Promise<boolean>((resolve) => {
-      server.tryShutdown((error) => resolve(!error));
-    });
+  for (const route of routes.values()) registerRoute(server, route, { watches, taken: held.taken });
+  const injector = server.createConnectionInjector(options.credentials ?? ServerCredentials.createInsecure());
+  const place = { host, port: options.port ?? 0, maxConnections: options.maxConnections ?? 4096 };
+  const listener = await listen(place, (socket) => injector.injectConnection(socket));
+  const { port } = listener;
+  // grpc-js calls an injected connection closed as soon as it is told to close; the listener knows when it has ended.
+  const closing = async (): Promise<true> => {
+    const ended = listener.close();
+    server.tryShutdown(() => undefined);
+    await ended;
+    return true;
+  };
+  const force = () => {
+    void listener.close();
+    held.stop();
+    server.forceShutdown();
+  };
   return {
     address: `${bracketed(host)}:${port}`,
     port,
@@ -87,12 +111,13 @@ export async function createServer(options: ServerOptions): Promise<RpcServer> {
       });
       const inTime = await Promise.race([closed, late]);
       clearTimeout(timer);
-      if (!inTime) server.forceShutdown();
+      held.stop();
+      if (!inTime) force();
       return inTime;
     },
     stop: async () => {
       health.setServing(false);
-      server.forceShutdown();
+      force();
     },
   };
 }

@@ -273,7 +273,9 @@ describe.each(transports)('calls %s', (_, transport) => {
 
   it('holds fast writers back until slow readers catch up', async () => {
     const data = new Uint8Array(64 * 1024);
-    const stream = client.count({ count: 5000, data })[Symbol.asyncIterator]();
+    // Hundreds of megabytes pass; on a busy machine that takes a while.
+    const patient = { deadlineMs: 30_000 };
+    const stream = client.count({ count: 5000, data }, patient)[Symbol.asyncIterator]();
     await stream.next();
     await new Promise((resolve) => setTimeout(resolve, 200));
     const produced = seen.produced;
@@ -286,7 +288,7 @@ describe.each(transports)('calls %s', (_, transport) => {
     const requests = (async function* () {
       for (; given < 5000; given++) yield { text: given === 0 ? 'slow' : '', data };
     })();
-    const sum = client.sum(requests);
+    const sum = client.sum(requests, patient);
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(given).toBeLessThan(1000);
     await sum;

@@ -59,6 +59,17 @@ export const commonSettings = defineSettings({
     default: '8000',
     meaning: 'How long calls under way may take to finish when the service stops, in milliseconds.',
   }),
+  MAX_CONNECTIONS: setting({
+    schema: z.coerce.number().int().min(1).max(1_000_000),
+    default: '4096',
+    meaning: 'Connections that may be open at once; more are closed as they come.',
+  }),
+  KEEPALIVE_MS: setting({
+    schema: z.coerce.number().int().min(100).max(3_600_000),
+    default: '30000',
+    meaning:
+      'How often each client is asked whether it is still there, in milliseconds; without an answer within a third of that it is gone.',
+  }),
   EVENT_RETENTION_DAYS: setting({
     schema: z.coerce.number().int().min(1).max(36_500),
     default: '7',

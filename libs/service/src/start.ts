@@ -133,6 +133,8 @@ async function start<R extends SettingRows>(
     host: config.HOST,
     port: config.PORT,
     log,
+    maxConnections: config.MAX_CONNECTIONS,
+    keepalive: { everyMs: config.KEEPALIVE_MS, timeoutMs: Math.ceil(config.KEEPALIVE_MS / 3) },
     ...(parts.permissions ? { permissions: parts.permissions } : {}),
     ...(spec.maxMessageBytes ? { maxMessageBytes: spec.maxMessageBytes } : {}),
     ...(config.AUTH_TOKEN ? { authenticate: authenticateBy(config.AUTH_TOKEN) } : {}),
