@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { type AddressInfo, createConnection, createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { connectBus } from '@millrace/events';
 import { expect, test } from 'vitest';
@@ -73,6 +73,41 @@ test('a server keeps its address and data over kill -9', async () => {
 test('a service that cannot start says why', async () => {
   const started = startService('tracking', { env: { LOG_LEVEL: 'no such level', NATS_URL: 'nonsense' } });
   await expect(started).rejects.toThrow(/tracking ended with code [1-9].*before it was ready/s);
+});
+
+test('a fault proxy drips, freezes one way, cuts in the middle and closes, and changes no byte', async () => {
+  const echo = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket).on('error', () => {}));
+  await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve));
+  await using proxy = await startFaultProxy(`127.0.0.1:${(echo.address() as AddressInfo).port}`);
+  const dial = () => {
+    const socket = createConnection({ host: '127.0.0.1', port: proxy.port });
+    const chunks: Buffer[] = [];
+    socket.on('error', () => {}).on('data', (chunk) => chunks.push(chunk));
+    return { socket, chunks, text: () => Buffer.concat(chunks).toString() };
+  };
+  const first = dial();
+  proxy.drip(2);
+  first.socket.write('drop by drop');
+  await until(() => first.text() === 'drop by drop');
+  expect(first.chunks.length).toBeGreaterThan(3);
+  proxy.drip(0);
+
+  proxy.freeze('down');
+  first.socket.write(', up');
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(first.text()).toBe('drop by drop');
+  proxy.thaw();
+  await until(() => first.text() === 'drop by drop, up');
+  proxy.close();
+  await until(() => first.socket.readableEnded);
+
+  const second = dial();
+  proxy.cutAfter(5);
+  second.socket.write('0123456789');
+  await until(() => second.socket.destroyed);
+  expect(second.text()).toBe('01234');
+  await until(() => proxy.connections === 0);
+  echo.close();
 });
 
 test('a fault proxy delays, freezes and cuts', async () => {
