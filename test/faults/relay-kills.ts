@@ -31,7 +31,7 @@ export async function killRelay(chance: Chance, { point, between }: RelayKills):
       await tracking.kill9();
       await between?.(tracking, bus);
     }
-    await using tracking = await startService('tracking', place);
+    await using _ = await startService('tracking', place);
     await load?.stop();
     return await batchesInStream(load!, bus);
   } finally {

@@ -2,7 +2,7 @@ import { createConnection, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** `up` from the client to the server, `down` back. */
-export type Way = 'up' | 'down';
+type Way = 'up' | 'down';
 
 /** A TCP proxy that misbehaves on demand. It changes no byte and no order. */
 export interface FaultProxy extends AsyncDisposable {
