@@ -1,5 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
 import { type BlobStore, openBlobs } from '@millrace/blobs';
 import { tempDir, until } from '@millrace/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -196,6 +198,17 @@ describe('no process stays', () => {
     await until(() => both.every((pid) => startOf(pid ?? 0) === undefined));
     expect(await run('b', script('process.exit(4)'))).toEqual({ kind: 'exited', code: 4 });
   });
+});
+
+test('a supervisor that dies while it is connected to takes no work with it', async () => {
+  const path = join(folder.path, 'executor/supervisor.sock');
+  mkdirSync(dirname(path), { recursive: true });
+  const dying = createServer((socket) => {
+    dying.close();
+    socket.destroy();
+  }).listen(path);
+  await once(dying, 'listening');
+  expect(await run('a', script('process.exit(4)'))).toEqual({ kind: 'exited', code: 4 });
 });
 
 describe('another orchestrator', () => {

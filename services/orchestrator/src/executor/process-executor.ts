@@ -5,7 +5,7 @@ import { delimiter, dirname, join, resolve } from 'node:path';
 import type { BlobStore, Digest } from '@millrace/blobs';
 import { collectOutputs } from './collect.ts';
 import type { Executor, Exit, Recall, Work } from './executor.ts';
-import { isAlive, signalGroup } from './process-identity.ts';
+import { isAlive, killWhere, signalGroup } from './process-identity.ts';
 import type { ExitRecord, ProcessRecord } from './protocol.ts';
 import { createSupervisorLink } from './supervisor-link.ts';
 
@@ -44,7 +44,7 @@ export function createProcessExecutor(options: ProcessExecutorOptions): Executor
     onMessage(message) {
       if (message.say === 'started') starting.get(message.id)?.();
       else if (message.say === 'exited') ended(message.id, exitOf(message.exit));
-      else for (const tell of listed.splice(0)) tell(message.ids);
+      else if (message.say === 'running') for (const tell of listed.splice(0)) tell(message.ids);
     },
     onLost() {
       for (const tell of listed.splice(0)) tell([]);
@@ -61,9 +61,10 @@ export function createProcessExecutor(options: ProcessExecutorOptions): Executor
   }
 
   async function runningIds(): Promise<ReadonlySet<string>> {
-    const answer = new Promise<readonly string[]>((settle) => listed.push(settle));
-    if (await link.sendIfThere({ do: 'list' })) return new Set(await answer);
-    listed = [];
+    const { promise, resolve: settle } = Promise.withResolvers<readonly string[]>();
+    listed.push(settle);
+    if (await link.sendIfThere({ do: 'list' })) return new Set(await promise);
+    listed = listed.filter((waiting) => waiting !== settle);
     return new Set();
   }
 
@@ -171,12 +172,15 @@ async function gone(
   }
 }
 
-/** What can be said of a process without a supervisor: its recorded end, or that it is lost, after its group was killed. */
+/** What can be said of a process without a supervisor: its recorded end, or that it is lost, after all of it was killed. */
 function orphanOf(folder: string): Exit {
   const exit = readRecord<ExitRecord>(join(folder, 'exit.json'));
   if (exit) return exitOf(exit);
   const record = readRecord<ProcessRecord>(join(folder, 'process.json'));
   if (record && isAlive(record)) signalGroup(record.pid, 'SIGKILL');
+  // The supervisor may have been killed between the start and its record, and a step's first process may have ended
+  // before those that it started.
+  killWhere(`MILLRACE_WORK=${join(folder, 'work')}`);
   return { kind: 'lost', reason: 'the supervisor of its process went away' };
 }
 

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import type { ProcessRecord } from './protocol.ts';
 
 /** When a process started, as the system tells it; undefined when there is no such process. */
@@ -35,4 +35,16 @@ export function signalGroup(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
+}
+
+/** Kills every process with this `NAME=value` in its environment, whatever group it is in. Only Linux shows environments. */
+export function killWhere(assignment: string): void {
+  if (process.platform !== 'linux') return;
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name)))
+    try {
+      if (readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(assignment))
+        process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // It ended meanwhile, or it is somebody else's.
+    }
 }

@@ -20,6 +20,8 @@ export type ToSupervisor =
   | { readonly do: 'shutdown'; readonly graceMs: number };
 
 export type FromSupervisor =
+  /** The first word to whoever connects. */
+  | { readonly say: 'ready' }
   | { readonly say: 'started'; readonly id: string; readonly pid: number }
   | { readonly say: 'exited'; readonly id: string; readonly exit: ExitRecord }
   | { readonly say: 'running'; readonly ids: readonly string[] };

@@ -33,14 +33,10 @@ const startMs = 10_000;
 export function createSupervisorLink(options: LinkOptions): SupervisorLink {
   const path = socketPath(options.folder);
   let socket: Promise<Socket> | undefined;
+  let finding: Promise<Socket | undefined> | undefined;
   let closed = false;
 
   function adopt(made: Socket): Socket {
-    made.on(
-      'data',
-      lineReader((line) => options.onMessage(line as FromSupervisor)),
-    );
-    made.on('error', () => made.destroy());
     made.on('close', () => {
       socket = undefined;
       if (!closed) options.onLost();
@@ -49,7 +45,7 @@ export function createSupervisorLink(options: LinkOptions): SupervisorLink {
   }
 
   async function open(): Promise<Socket> {
-    const there = await tryConnect(path);
+    const there = await tryConnect(path, options.onMessage);
     if (there) return adopt(there);
     // A socket nobody listens on is what a supervisor that was killed left behind.
     if (process.platform !== 'win32') rmSync(path, { force: true });
@@ -66,7 +62,7 @@ export function createSupervisorLink(options: LinkOptions): SupervisorLink {
     child.unref();
     const until = Date.now() + startMs;
     while (Date.now() < until) {
-      const made = await tryConnect(path);
+      const made = await tryConnect(path, options.onMessage);
       if (made) return adopt(made);
       await sleep(5);
     }
@@ -80,18 +76,27 @@ export function createSupervisorLink(options: LinkOptions): SupervisorLink {
     });
     return socket;
   };
+  /** Many ask at the same time after a restart; there is one connection all the same. */
+  const found = () => {
+    finding ??= tryConnect(path, options.onMessage)
+      .then((there) => {
+        if (there && socket) there.destroy();
+        else if (there) socket = Promise.resolve(adopt(there));
+        return socket;
+      })
+      .finally(() => {
+        finding = undefined;
+      });
+    return finding;
+  };
   return {
     async send(message) {
       (await opened()).write(`${JSON.stringify(message)}\n`);
     },
     async sendIfThere(message) {
-      if (!socket) {
-        const there = await tryConnect(path);
-        if (!there) return false;
-        socket = Promise.resolve(adopt(there));
-      }
-      (await socket).write(`${JSON.stringify(message)}\n`);
-      return true;
+      const made = await (socket ?? found());
+      made?.write(`${JSON.stringify(message)}\n`);
+      return made !== undefined;
     },
     close() {
       closed = true;
@@ -101,14 +106,21 @@ export function createSupervisorLink(options: LinkOptions): SupervisorLink {
   };
 }
 
-function tryConnect(path: string): Promise<Socket | undefined> {
+/**
+ * Connects, and waits for the supervisor's first word: the socket of one that was just killed takes connections for
+ * a moment more, and what is sent to it would be lost.
+ */
+function tryConnect(path: string, onMessage: LinkOptions['onMessage']): Promise<Socket | undefined> {
   return new Promise((settle) => {
     const socket = connect(path);
-    socket.once('connect', () => {
-      socket.removeAllListeners('error');
-      settle(socket);
+    const read = lineReader((line) => {
+      const message = line as FromSupervisor;
+      if (message.say === 'ready') settle(socket);
+      else onMessage(message);
     });
-    socket.once('error', () => settle(undefined));
+    socket.on('data', read);
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => settle(undefined));
   });
 }
 

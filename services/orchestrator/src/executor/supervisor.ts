@@ -36,6 +36,7 @@ let ending = false;
 const server = createServer((socket) => {
   clearTimeout(orphanTimer);
   orchestrators.add(socket);
+  tell(socket, { say: 'ready' });
   socket.on(
     'data',
     lineReader((line) => handle(line as ToSupervisor)),
@@ -59,7 +60,11 @@ function alone(): void {
 }
 
 function say(message: FromSupervisor): void {
-  for (const socket of orchestrators) if (socket.writable) socket.write(`${JSON.stringify(message)}\n`);
+  for (const socket of orchestrators) if (socket.writable) tell(socket, message);
+}
+
+function tell(socket: Socket, message: FromSupervisor): void {
+  socket.write(`${JSON.stringify(message)}\n`);
 }
 
 function handle(message: ToSupervisor): void {
