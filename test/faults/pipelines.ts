@@ -131,8 +131,11 @@ export function isRunning(pid: number): boolean {
   }
 }
 
-/** The parent of a process. */
-export function parentOf(pid: number): number {
+/** The supervisor of a step's process: its parent. Throws when the process has lost it already. */
+export function supervisorOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  const command = readFileSync(`/proc/${parent}/cmdline`, 'utf8');
+  if (!command.includes('supervisor.ts')) throw new Error(`the parent of ${pid} is no supervisor`);
+  return parent;
 }
