@@ -119,7 +119,8 @@ function batchId(run: string, requestId: string): string {
 export async function readPoints({ millrace, runs }: BatchLoad): Promise<string[]> {
   const points: string[] = [];
   for (const name of runs) {
-    const { metrics } = await millrace.tracking.listMetricKeys({ parent: name, pageSize: 1_000 });
+    const keys = millrace.tracking.listMetricKeys({ parent: name, pageSize: 1_000 });
+    const { metrics } = await keys.catch(noneOfALostRun);
     for (const { key } of metrics)
       for (let pageToken = ''; ; ) {
         const page = await millrace.tracking.getMetricHistory({ name, key, pageSize: 10_000, pageToken });
@@ -129,6 +130,11 @@ export async function readPoints({ millrace, runs }: BatchLoad): Promise<string[
       }
   }
   return points;
+}
+
+function noneOfALostRun(error: unknown) {
+  if (!isCoded(error, 'not_found')) throw error;
+  return { metrics: [] };
 }
 
 /** Says where the steps of a client do not rise. */
