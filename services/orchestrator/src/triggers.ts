@@ -21,6 +21,10 @@ export interface TriggersDeps {
 const triggeredRunId = (of: Pick<Trigger, 'project' | 'name'>, eventId: string): string =>
   sha256(`${of.project}/${of.name}#${eventId}`).slice(0, 32);
 
+/** The event that tells what a trigger made of an event: one id, so it is told once. */
+const answerId = (of: Pick<Trigger, 'project' | 'name'>, eventId: string): string =>
+  sha256(`answer of ${of.project}/${of.name}#${eventId}`).slice(0, 32);
+
 /** Shows an event to every trigger of its type. Showing it again starts nothing again. */
 export async function handleEvent(deps: TriggersDeps, event: AnyEvent): Promise<void> {
   const { store } = deps;
@@ -47,6 +51,9 @@ async function fire(
   event: TriggerEvent,
 ): Promise<void> {
   const { project, name, pipeline } = trigger;
+  // A trigger remembers its newest causes only, and a stream may be filled again with everything: the record knows more.
+  const answer = answerId(trigger, event.id);
+  if (await store.documents.events.has(answer)) return;
   const id = triggeredRunId(trigger, event.id);
   const done = await store.runs.get(`${project}/${id}`);
   const open = await store.openRunsOf(originKey({ project, origin: { kind: 'trigger', source: name } }));
@@ -87,7 +94,7 @@ async function fire(
         lastReason: reason,
         ...(run === undefined ? {} : { lastFireAtMs: now(), lastRun: run, fireCount: doc.fireCount + 1 }),
       },
-      emit: [triggerFired(doc, event, run, reason, now())],
+      emit: [triggerFired(doc, event, { id: answer, run, reason, timeMs: now() })],
     }),
     { cause: event.id },
   );

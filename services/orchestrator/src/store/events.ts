@@ -165,11 +165,15 @@ export function triggerDeleted(
 export function triggerFired(
   trigger: Trigger,
   event: { readonly id: string; readonly type: string },
-  run: string | undefined,
-  reason: string,
-  timeMs: number,
+  answer: {
+    readonly id: string;
+    readonly run: string | undefined;
+    readonly reason: string;
+    readonly timeMs: number;
+  },
 ): EventDraft {
   const { project } = trigger;
+  const { id, run, reason, timeMs } = answer;
   const resource = triggerName(trigger);
   const data = {
     trigger: resource,
@@ -179,5 +183,5 @@ export function triggerFired(
     run: run === undefined ? '' : runName({ project, id: run }),
     reason,
   };
-  return draft(events.triggerFired, { project, resource, timeMs, data });
+  return draft(events.triggerFired, { project, resource, timeMs, data, id });
 }
