@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import type { DescEnum, MessageInitShape } from '@bufbuild/protobuf';
+import { type DescEnum, fromBinary, type MessageInitShape } from '@bufbuild/protobuf';
+import { pipelinesEvents } from '@millrace/contracts';
 import {
   type AttemptState,
   type PipelineRun,
@@ -10,6 +11,7 @@ import {
 } from '@millrace/contracts/pipelines';
 import { connect, type Millrace } from '@millrace/sdk';
 import { startNats, startService, type TempDir, type TestService, tempDir, until } from '@millrace/testing';
+import { readRecord } from './demo/records.ts';
 
 type StepInit = MessageInitShape<typeof StepSchema>;
 
@@ -116,6 +118,15 @@ export const keyOf = ({ name }: Pick<Task, 'name'>): string => name.slice(name.l
 /** How many attempts of a task came to this state. */
 export const attemptsIn = (task: Pick<Task, 'attempts'>, state: AttemptState): number =>
   task.attempts.filter((attempt) => attempt.state === state).length;
+
+/** The tasks of which the record tells that an attempt ended so, each as often as it tells it. */
+export async function endsOf(millrace: Millrace, state: AttemptState): Promise<string[]> {
+  const { type, schema } = pipelinesEvents.attemptFinished;
+  const events = (await readRecord(millrace, 'pipelines', [type])).map(({ data }) =>
+    fromBinary(schema, data),
+  );
+  return events.filter(({ attempt }) => attempt?.state === state).map(({ task }) => keyOf({ name: task }));
+}
 
 /** The word for a state. */
 export const wordOf = (schema: DescEnum, state: number): string =>
