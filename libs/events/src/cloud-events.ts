@@ -65,21 +65,33 @@ function fromStructured(bytes: Uint8Array): Envelope {
   return fromAttributes((name) => (name === 'datacontenttype' ? 'application/json' : read(name)), data);
 }
 
+const rfc3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
+const control = /\p{Cc}/u;
+/** Ids are kept with what they changed. */
+const maxIdLength = 1024;
+const maxSubjectLength = 8192;
+
 function fromAttributes(read: (name: string) => string | undefined, data: Uint8Array): Envelope {
   const required = (name: string) => read(name) || fail(`the attribute ${name} is missing`);
   const version = required('specversion');
   if (version !== '1.0') fail(`specversion is ${JSON.stringify(version)}, not "1.0"`);
-  const timeMs = Date.parse(read('time') ?? '');
+  const time = read('time') ?? '';
+  const timeMs = rfc3339.test(time) ? Date.parse(time) : Number.NaN;
   const sequence = Number(read('sequence') ?? 0);
   const project = read('project') || required('source').split('/').at(-1) || '';
   const traceparent = read('traceparent');
   if (!isProject(project)) fail(`${JSON.stringify(project)} is not a project`);
   if (Number.isNaN(timeMs)) fail('the attribute time is missing or not RFC 3339');
+  const id = required('id');
+  if (id.length > maxIdLength || control.test(id))
+    fail(`the id has control characters or more than ${maxIdLength} characters`);
+  const resource = read('subject') ?? '';
+  if (resource.length > maxSubjectLength) fail(`the subject has more than ${maxSubjectLength} characters`);
   return {
-    id: required('id'),
+    id,
     type: required('type'),
     project,
-    resource: read('subject') ?? '',
+    resource,
     timeMs,
     sequence: Number.isSafeInteger(sequence) && sequence > 0 ? sequence : 0,
     ...(traceparent ? { traceparent } : {}),

@@ -12,6 +12,7 @@ export interface MessageHeaders {
 
 export interface Message {
   readonly subject: string;
+  /** None, too, where what stands in their place cannot be read. */
   readonly headers?: MessageHeaders | undefined;
   readonly data: Uint8Array;
 }
@@ -68,6 +69,8 @@ export interface StreamSettings {
   readonly maxAgeMs: number;
   /** The oldest messages go first. */
   readonly maxBytes: number;
+  /** The most that one message may have, headers included; larger ones are not stored. */
+  readonly maxMessageBytes: number;
   /** Copies in a cluster. */
   readonly replicas: number;
   /** For how long the stream knows the ids of messages. */

@@ -6,6 +6,12 @@ const dayMs = 24 * 60 * 60_000;
 /** How long a stream keeps events. The store is the record; the stream only has to outlast an outage. */
 export const streamAgeMs = 7 * dayMs;
 
+/**
+ * What a dead letter adds to its message at most. Both must fit into the MiB that a server takes: a message for which
+ * there is no room could neither be handled nor be put away, and would stand in the way of all behind it.
+ */
+const noteBytes = 32 * 1024;
+
 export interface StreamOptions {
   /** The most bytes a stream keeps; the oldest messages go first. @default 1 GiB */
   readonly maxBytes?: number;
@@ -36,7 +42,8 @@ export async function ensureDeadLetters(
   options: StreamOptions = {},
 ): Promise<void> {
   const description = 'Messages that a consumer could not handle, with the reason';
-  await bus.applyStream({ ...settingsOf(options, 30 * dayMs), ...deadLetterStream, description });
+  const settings = { ...settingsOf(options, 30 * dayMs), maxMessageBytes: 2 ** 20 };
+  await bus.applyStream({ ...settings, ...deadLetterStream, description });
 }
 
 function settingsOf(
@@ -46,6 +53,7 @@ function settingsOf(
   return {
     maxAgeMs,
     maxBytes: options.maxBytes ?? 2 ** 30,
+    maxMessageBytes: 2 ** 20 - noteBytes,
     replicas: options.replicas ?? 1,
     duplicateWindowMs: 10 * 60_000,
   };

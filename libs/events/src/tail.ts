@@ -7,6 +7,7 @@ import { redriveHeader } from './consumer/dead-letters.ts';
 import type { AnyEvent } from './event.ts';
 import { type Log, noLog } from './log.ts';
 import type { Bus } from './nats/bus.ts';
+import { readHeaders } from './nats/headers.ts';
 import { subjectOfDraft } from './publish.ts';
 
 export interface TailOptions {
@@ -111,10 +112,11 @@ function startAt(position: number | undefined, since: 'new' | 'all' | Date) {
 }
 
 function decode(message: JsMsg, log: Log): AnyEvent | undefined {
+  const headers = readHeaders(() => message.headers);
   // A redriven event was seen before, and is for one consumer only.
-  if (message.headers?.has(redriveHeader)) return undefined;
+  if (headers?.has(redriveHeader)) return undefined;
   try {
-    const { contentType: _, ...envelope } = decodeMessage(message.headers, message.data);
+    const { contentType: _, ...envelope } = decodeMessage(headers, message.data);
     const definition = requireType(envelope.type);
     const data = decodeData(definition, { ...envelope, contentType: _ });
     return { ...envelope, data, definition, attempt: 1 };

@@ -17,6 +17,7 @@ export { freePort } from './free-port.ts';
 export { protect } from './guard.ts';
 export { startNats, type TestNats } from './nats.ts';
 export type { Race } from './race.ts';
+export { publishRaw, type RawMessage, rawHeader } from './raw-nats.ts';
 export {
   type ServiceName,
   type ServiceOptions,

@@ -110,14 +110,29 @@ async function giveBack(bus: Pick<Streams, 'send' | 'removeMessage'>, message: S
   await bus.removeMessage(deadLetterStream.name, message.seq);
 }
 
-function readDead(bus: Pick<Streams, 'read'>, query: DeadLetterQuery): AsyncIterable<StoredMessage> {
+async function* readDead(bus: Pick<Streams, 'read'>, query: DeadLetterQuery): AsyncIterable<StoredMessage> {
   const subjects = query.durable ? { subjects: [`millrace-dead.*.${query.durable}`] } : {};
   const from = query.after === undefined ? {} : { from: query.after + 1 };
-  return bus.read(deadLetterStream.name, { ...subjects, ...from });
+  for await (const message of bus.read(deadLetterStream.name, { ...subjects, ...from }))
+    if (isOurs(message)) yield message;
+}
+
+/** Whether {@link bury} can have put the message there: a redrive publishes to the subject that it names. */
+function isOurs(message: StoredMessage): boolean {
+  const place = `millrace-dead.${noteOf(message, 'stream')}.${noteOf(message, 'durable')}`;
+  return message.subject === place && /^millrace(\.[^.\s*>]+)+$/.test(noteOf(message, 'subject'));
+}
+
+function noteOf(message: StoredMessage, name: string): string {
+  try {
+    return decodeHeaderValue(message.headers?.get(`millrace-dead-${name}`) ?? '');
+  } catch {
+    return '';
+  }
 }
 
 function describe(message: StoredMessage): DeadLetter {
-  const note = (name: string) => decodeHeaderValue(message.headers?.get(`millrace-dead-${name}`) ?? '');
+  const note = (name: string) => noteOf(message, name);
   const event = readEvent(message);
   return {
     sequence: message.seq,

@@ -1,4 +1,5 @@
 import { channel } from 'node:diagnostics_channel';
+import { subjectOf } from '@millrace/contracts';
 import { from, isCoded } from '@millrace/errors';
 import { context, propagation, ROOT_CONTEXT } from '@opentelemetry/api';
 import type { Clock } from '../clock.ts';
@@ -103,6 +104,9 @@ function prepare(message: Delivery, handlers: ReadonlyMap<string, Handler>): [Ha
   const envelope = decodeMessage(message.headers, message.data);
   const found = handlers.get(envelope.type);
   if (!found) throw undecodable(`no handler for events of type ${envelope.type}`);
+  // Who may publish what is told by subjects, so an event is what its subject says, in the project that it says.
+  if (message.subject !== subjectOf(found.type, envelope.project))
+    throw undecodable(`it is of ${envelope.type} in project ${envelope.project}, and its subject is another`);
   const { contentType: _, ...attributes } = envelope;
   const data = decodeData(found.type, envelope);
   return [found, { ...attributes, data, definition: found.type, attempt: 1 }];

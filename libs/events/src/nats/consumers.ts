@@ -10,6 +10,7 @@ import { nanos } from '@nats-io/transport-node';
 import type { ConsumerSettings, Deliveries, Delivery } from '../port.ts';
 import type { Link } from './bus.ts';
 import { isMissing, orUnavailable } from './failures.ts';
+import { readHeaders } from './headers.ts';
 import { differences, requireSame } from './settings.ts';
 import { untilReconnected } from './streams.ts';
 
@@ -90,10 +91,10 @@ export async function consume(
 }
 
 function toDelivery(link: Link, message: JsMsg): Delivery {
-  const { subject, headers, data, seq, time } = message;
+  const { subject, data, seq, time } = message;
   return {
     subject,
-    headers,
+    headers: readHeaders(() => message.headers),
     data,
     seq,
     time,

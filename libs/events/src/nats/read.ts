@@ -2,6 +2,7 @@ import { DeliverPolicy } from '@nats-io/jetstream';
 import type { ReadOptions, StoredMessage } from '../port.ts';
 import type { Link } from './bus.ts';
 import { natsError } from './failures.ts';
+import { readHeaders } from './headers.ts';
 import { readState } from './streams.ts';
 
 /** Reads what a stream holds now, in order, by a consumer that leaves no trace. */
@@ -24,7 +25,8 @@ export async function* read(
     if ((await consumer.info()).num_pending === 0) return;
     const messages = await consumer.consume({ max_messages: 1_000 });
     for await (const message of messages) {
-      if (message.seq <= last) yield message;
+      const { subject, data, seq, time } = message;
+      if (seq <= last) yield { subject, headers: readHeaders(() => message.headers), data, seq, time };
       if (message.seq >= last || message.info.pending === 0) return;
     }
   } catch (error) {

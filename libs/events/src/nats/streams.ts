@@ -17,6 +17,7 @@ import type {
 } from '../port.ts';
 import type { Link } from './bus.ts';
 import { isMissing, orUnavailable } from './failures.ts';
+import { readHeaders } from './headers.ts';
 import { differences, requireSame } from './settings.ts';
 
 /** Stores a message and waits for the stream's word, over one connection. */
@@ -50,6 +51,7 @@ export async function applyStream(manager: JetStreamManager, settings: StreamSet
     discard: DiscardPolicy.Old,
     max_age: nanos(settings.maxAgeMs),
     max_bytes: settings.maxBytes,
+    max_msg_size: settings.maxMessageBytes,
     num_replicas: settings.replicas,
     duplicate_window: nanos(settings.duplicateWindowMs),
   };
@@ -83,9 +85,9 @@ export async function readMessage(
   seq: number,
 ): Promise<StoredMessage | undefined> {
   const found = await orUnavailable(`stream ${stream}`, () => manager.streams.getMessage(stream, { seq }));
-  return found
-    ? { subject: found.subject, headers: found.header, data: found.data, seq, time: found.time }
-    : undefined;
+  if (!found) return undefined;
+  const { subject, data, time } = found;
+  return { subject, headers: readHeaders(() => found.header), data, seq, time };
 }
 
 export async function removeMessage(manager: JetStreamManager, stream: string, seq: number): Promise<void> {

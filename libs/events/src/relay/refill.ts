@@ -34,9 +34,9 @@ export interface Refilled {
  */
 export async function refillStream(options: RefillOptions): Promise<Refilled> {
   const { store, bus, context } = options;
-  const held = await readSequences(bus, context);
   const first = Math.max(options.from ?? 1, await store.events.first());
   const to = options.to ?? (await store.events.last());
+  const held = await readSequences(bus, context, await store.events.last());
   const sinceMs = options.sinceMs ?? Date.now() - streamAgeMs;
   // A stream at its size limit has dropped its oldest messages by right.
   const floor = held.full ? held.sequences.smallest : 0;
@@ -67,14 +67,15 @@ async function sendAgain(bus: Pick<Streams, 'send'>, event: RecordedEvent): Prom
   if (duplicate) await sendEvent(bus, event, { messageId: `${event.id}:refill:${seq}` });
 }
 
-async function readSequences(bus: Pick<Streams, 'readState' | 'read'>, context: Context) {
+async function readSequences(bus: Pick<Streams, 'readState' | 'read'>, context: Context, last: number) {
   const { name } = streamOf(context);
   const state = await bus.readState(name);
   const full = state !== undefined && fillOf(state) > 0.9;
   const sequences = createSequenceSet();
   for await (const message of bus.read(name, { headersOnly: true })) {
     const sequence = Number(message.headers?.get('ce-sequence') ?? 0);
-    if (sequence > 0) sequences.add(sequence);
+    // Others can publish to the stream: numbers that were never given take no memory.
+    if (sequence > 0 && sequence <= last) sequences.add(sequence);
   }
   return { sequences, full };
 }
