@@ -12,7 +12,7 @@ const columns = ['what', 'ours', 'floor', 'ours by floor', 'aim'] as const;
 /** The table of a run, in Markdown: medians, and in brackets the least and the greatest round. */
 export function tableOf(measured: readonly Measured[]): string {
   const rows = measured.map(({ row, summary, missed, failure }) => {
-    if (!summary) return [row.title, failure?.split('\n')[0] ?? '', '', '', aims(row.aims, missed)];
+    if (!summary) return [row.title, failure?.split('\n')[0] ?? '', '', '', 'not measured'];
     const { ours, floor, ratio } = summary;
     return [row.title, figures(ours), figures(floor), figures(ratio, '×'), aims(row.aims, missed)];
   });

@@ -15,12 +15,15 @@ export function linear(weights: readonly number[], bias = 0): Uint8Array {
   );
 }
 
+const chunkBytes = 1024 * 1024;
+
 /** Registers a version and waits until it is ready; answers its name. */
 export async function register({ registry }: Millrace, model: string, onnx: Uint8Array): Promise<string> {
   const digest = `sha256:${createHash('sha256').update(onnx).digest('hex')}`;
   async function* parts() {
     yield { payload: { case: 'header', value: { parent: model, digest, modelVersion: {} } } } as const;
-    yield { payload: { case: 'chunk', value: onnx } } as const;
+    for (let at = 0; at < onnx.length; at += chunkBytes)
+      yield { payload: { case: 'chunk', value: onnx.subarray(at, at + chunkBytes) } } as const;
   }
   const { modelVersion } = await registry.uploadModelVersion(parts());
   const name = modelVersion?.name ?? '';
