@@ -151,6 +151,15 @@ function codedOf(error: ServiceError, call: ClientCall, address: string): CodedE
   if (details !== undefined && typeof details !== 'string')
     return fromWire(error.code, error.details, details);
   // Without details it is grpc-js itself that speaks, or another implementation: say which server it is about.
-  const isAway = error.code === kinds.unavailable.grpc;
-  return fromWire(error.code, isAway ? `${address}: ${error.details}` : error.details, undefined);
+  if (error.code === kinds.unavailable.grpc || isCutOff(error))
+    return fromWire(kinds.unavailable.grpc, `${address}: ${error.details}`, undefined);
+  return fromWire(error.code, error.details, undefined);
+}
+
+/** Whether a call ended without an answer because its connection or its server did; grpc-js calls that by other names. */
+function isCutOff({ code, details }: ServiceError): boolean {
+  return (
+    code === kinds.cancelled.grpc ||
+    (code === kinds.internal.grpc && /^Received RST_STREAM with code 0 /.test(details))
+  );
 }
