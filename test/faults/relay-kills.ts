@@ -33,7 +33,8 @@ export async function killRelay(chance: Chance, { point, between }: RelayKills):
     }
     await using _ = await startService('tracking', place);
     await load?.stop();
-    return await batchesInStream(load!, bus);
+    // What is lost on purpose is not worth a long wait.
+    return await batchesInStream(load!, bus, { lagMs: between ? 5_000 : 30_000 });
   } finally {
     await load?.stop();
     load?.close();

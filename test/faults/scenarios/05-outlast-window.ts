@@ -1,0 +1,126 @@
+import { fromBinary } from '@bufbuild/protobuf';
+import { pipelinesEvents, trackingEvents } from '@millrace/contracts';
+import { connectBus, handler, noLog, subscribe } from '@millrace/events';
+import { connect, type Millrace } from '@millrace/sdk';
+import { freePort, startNats, startService, tempDir, until } from '@millrace/testing';
+import { readRecord } from '../demo/records.ts';
+import { outlastWindow } from '../relay-kills.ts';
+import type { Chance, Outcome, Scenario } from '../scenario.ts';
+import { readEvents } from '../streams.ts';
+import { tally } from '../tally.ts';
+
+const { runFinished } = trackingEvents;
+const { triggerFired } = pipelinesEvents;
+
+/** What became of the events of finished runs: what a trigger made of them, and how often they were delivered. */
+interface Effects {
+  readonly effects: Outcome;
+  readonly deliveries: Outcome;
+}
+
+/**
+ * Finishes runs, kills tracking where it has published that and not remembered it, and starts it again when the stream
+ * has forgotten what it holds. A trigger of the orchestrator listens, and beside it a handler that is not idempotent.
+ */
+async function publishTwice(chance: Chance): Promise<Effects> {
+  await using nats = await startNats();
+  await using folder = tempDir('millrace-window-');
+  const env = { NATS_URL: nats.url, LOG_LEVEL: 'warn' };
+  await using pipelines = await startService('orchestrator', { env });
+  const port = await freePort();
+  const services = { tracking: `127.0.0.1:${port}`, pipelines: pipelines.address };
+  const millrace = connect({ endpoints: { services }, project: 'default' });
+  const bus = await connectBus({ url: nats.url, name: 'observer' });
+  const delivered: string[] = [];
+  const count = handler(runFinished, async ({ id }) => void delivered.push(id));
+  const counting = await subscribe(bus, { durable: 'counting', on: [count], log: noLog });
+  try {
+    await applyTrigger(millrace);
+    const place = { dataDir: folder.path, port, env };
+    const race = { point: 'relay.after-publish', nth: chance.between(8, 14), signal: 'kill' } as const;
+    const tracking = await startService('tracking', { ...place, race });
+    const finishing = finishRuns(millrace);
+    await tracking.reached;
+    await tracking.kill9();
+    await outlastWindow(bus);
+    await using _ = await startService('tracking', place);
+    const finished = await finishing;
+    const held = await until(async () => {
+      const events = (await readEvents(bus, 'tracking')).filter(({ type }) => type === runFinished.type);
+      const about = new Set(events.map(({ resource }) => resource));
+      return finished.every((run) => about.has(run)) && events.map(({ id }) => id);
+    });
+    await until(() => delivered.length >= held.length);
+    await until(async () => (await answers(millrace)).length >= finished.length);
+    return compare(held, delivered, await answers(millrace));
+  } finally {
+    await counting.stop();
+    await bus.close();
+    millrace.close();
+  }
+}
+
+function compare(
+  held: readonly string[],
+  delivered: readonly string[],
+  answered: readonly string[],
+): Effects {
+  const twice = held.length - new Set(held).size;
+  const effects = tally(held, answered);
+  const breaches = twice > 0 ? effects.breaches : [...effects.breaches, 'the stream holds no event twice'];
+  return { effects: { ...effects, breaches }, deliveries: tally(held, delivered) };
+}
+
+/** Every finished run is shown to it; the first starts a run of a pipeline, the others come while it cools down. */
+async function applyTrigger({ pipelines, triggers, parent }: Millrace): Promise<void> {
+  const pipeline = `${parent}/pipelines/after`;
+  await pipelines.applyPipeline({
+    pipeline: {
+      name: pipeline,
+      spec: { steps: [{ name: 'one', action: { case: 'command', value: { argv: ['/bin/true'] } } }] },
+    },
+  });
+  const trigger = { name: `${parent}/triggers/after`, pipeline, eventType: runFinished.type };
+  await triggers.applyTrigger({ trigger: { ...trigger, coolDown: { seconds: 600n } } });
+}
+
+/** Starts and finishes runs, four at a time; answers their names. */
+async function finishRuns({ tracking, parent }: Millrace): Promise<string[]> {
+  const finished: string[] = [];
+  const working = [1, 2, 3, 4].map(async (worker) => {
+    for (let index = 0; index < 8; index++) {
+      const requestId = `run-${worker}-${index}`;
+      const name = await insist(
+        async () => (await tracking.createRun({ parent, run: {}, requestId })).run?.name ?? '',
+      );
+      await insist(() => tracking.finishRun({ name, requestId: `${requestId}-end` }));
+      finished.push(name);
+    }
+  });
+  await Promise.all(working);
+  return finished;
+}
+
+/** Asks until it is answered; requests carry their id. */
+const insist = <T>(call: () => Promise<T>) => until(call, { timeoutMs: 30_000 });
+
+/** The events to which the trigger answered, once for each answer. */
+async function answers(millrace: Millrace): Promise<string[]> {
+  const record = await readRecord(millrace, 'pipelines', [triggerFired.type]);
+  return record.map(({ data }) => fromBinary(triggerFired.schema, data).eventId);
+}
+
+let deliveries: Outcome | undefined;
+
+export const scenario: Scenario = {
+  number: 5,
+  name: 'kill -9 of tracking after a publish, away for longer than the stream knows ids',
+  invariant: 'the stream may hold an event twice, a trigger answers it once',
+  run: async (chance) => {
+    const outcome = await publishTwice(chance);
+    deliveries = outcome.deliveries;
+    return outcome.effects;
+  },
+  // A handler that is not idempotent, beside the trigger.
+  control: async (chance) => deliveries ?? (await publishTwice(chance)).deliveries,
+};
