@@ -104,6 +104,29 @@ describe('online and offline', () => {
       expect([name, values]).toEqual([name, expected.columns.get(name)]);
   }, 60_000);
 
+  it('agree within the horizon also on what was before the rows that were read in full', async () => {
+    await store.close();
+    store = await startStore(nats.url);
+    const end = base + 200 * hour;
+    const rows = [
+      { machine: 'm1', at: end - 150 * hour, reading: 1 },
+      { machine: 'm1', at: end - hour, reading: 2 },
+      { machine: 'm2', at: end - hour, reading: 3 },
+    ];
+    await prepare(store, rows.map(line));
+    const view = { ...readings({ source: `${parent}/sources/log` }), ttl: { seconds: 0n } };
+    await store.client.applyFeatureView({ featureView: view });
+    await materialize(store.client, end);
+    const machines = ['m1', 'm2', 'm1', 'm2', 'm1'];
+    const at = [end - 10 * hour, end - 10 * hour, end, end, end - 160 * hour];
+    const found = await online(store.client, machines, at);
+    const { PRESENT, NOT_FOUND, NOT_RETAINED } = FeatureStatus;
+    expect(found.statuses.get('last')).toEqual([PRESENT, NOT_FOUND, PRESENT, PRESENT, NOT_RETAINED]);
+    expect(found.columns.get('last')).toEqual([1n, null, 2n, 3n, null]);
+    const expected = await offline(store.client, machines, at);
+    expect(found.columns.get('last')).toEqual(expected.columns.get('last'));
+  }, 60_000);
+
   it('materializing again, in full, over the same or a longer range changes nothing', async () => {
     const rows = Array.from({ length: 50 }, (_, i) => ({
       machine: 'm1',

@@ -146,12 +146,13 @@ async function gather(
     ...view.features.map((f, i) => (f.type === 'timestamp' ? `epoch_us(p${i}) AS p${i}` : `p${i}`)),
   ];
   const order = ['t DESC', 'c DESC NULLS LAST', ...plan.plain.map((_, i) => `p${i} DESC NULLS FIRST`)];
-  // The newest of the rows that are not needed in full is needed all the same: it holds the plain features.
+  const since = `t > ${literalOf(range.unreadUs)}`;
+  // The newest of the rows that are not needed in full is needed all the same: it holds the plain features until the
+  // first of the others.
   const newest =
     plan.plain.length > 0
-      ? `OR row_number() OVER (PARTITION BY ${list(keys)} ORDER BY ${list(order)}) = 1`
+      ? `OR row_number() OVER (PARTITION BY ${list([...keys, since])} ORDER BY ${list(order)}) = 1`
       : '';
-  const since = `t > ${literalOf(range.unreadUs)}`;
   const select = `SELECT * FROM (${rows}) WHERE t <= ${literalOf(endUs)}`;
   await engine.run(
     newest === ''

@@ -89,7 +89,7 @@ export function createOnlineWriter(store: Store, cache: KeyCache, horizonUs: num
         if (doc.batchRun === run.run) return undefined;
         if (!run.full && doc.batchEndUs >= run.endUs) return undefined;
         const fresh = run.replace || doc.batch === null;
-        const before = fresh ? lost(emptySide, run) : readSide(doc.batch);
+        const before = fresh ? unread(rows, run) : readSide(doc.batch);
         const news = fresh ? rows : after(rows, doc.batchEndUs, 1 + plan.measures.length);
         const batch = storeSide(extend(before, plan, news));
         return { ...doc, batch, batchEndUs: run.endUs, batchRun: run.run };
@@ -109,11 +109,11 @@ export function createOnlineWriter(store: Store, cache: KeyCache, horizonUs: num
 
 export type OnlineWriter = ReturnType<typeof createOnlineWriter>;
 
-/** A side that knows nothing of the rows that were not read. */
-function lost(side: KeySide, run: BatchRun): KeySide {
-  if (run.unreadUs === Number.NEGATIVE_INFINITY) return side;
-  const layer: Layer = { ...side.layer, exactFromUs: run.unreadUs + run.tailUs };
-  const history: History = { ...side.history, dropped: true };
+/** A side that knows nothing of the rows that were not read: those before the newest that is as old, if there is one. */
+function unread({ entries }: KeyRows, { unreadUs, tailUs }: BatchRun): KeySide {
+  if (unreadUs === Number.NEGATIVE_INFINITY) return emptySide;
+  const layer: Layer = { ...emptySide.layer, exactFromUs: unreadUs + tailUs };
+  const history: History = { ...emptySide.history, dropped: entries.some((e) => e.timeUs <= unreadUs) };
   return { layer, history };
 }
 
