@@ -6,13 +6,12 @@ import { createModel, logisticClassifier, writeModel } from '@millrace/onnx';
 import { connect, type Millrace } from '@millrace/sdk';
 import { startService } from '@millrace/testing';
 import { readRecord } from '../demo/records.ts';
+import { insist } from '../insist.ts';
 import { type Call, notLinearizable } from '../register-history.ts';
 import type { Chance, Outcome, Scenario } from '../scenario.ts';
 
 const clients = 50;
 const versions = 4;
-/** How long a client goes on asking while the registry is away. */
-const patienceMs = 30_000;
 
 /** A call that was answered; one that moved the alias has its own words in the alias's history. */
 interface Answered extends Call {
@@ -92,19 +91,6 @@ async function prepare({ registry, parent }: Millrace): Promise<string> {
   const name = `${model}/aliases/champion`;
   await registry.setAlias({ name, version: 1 });
   return name;
-}
-
-/** Asks until there is an answer; the same call every time. */
-async function insist<T>(call: () => Promise<T>): Promise<T> {
-  for (const end = Date.now() + patienceMs; ; ) {
-    try {
-      return await call();
-    } catch (error) {
-      const away = isCoded(error, 'unavailable') || isCoded(error, 'cancelled');
-      if (!away || Date.now() > end) throw error;
-      await sleep(20);
-    }
-  }
 }
 
 function reader(name: string, answered: Answered[]) {

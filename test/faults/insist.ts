@@ -1,0 +1,19 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isCoded } from '@millrace/errors';
+
+/** How long a caller goes on asking. */
+const patienceMs = 40_000;
+
+/** Asks until there is an answer, over kills and restarts; `attempt` counts from 0. Other errors are answers. */
+export async function insist<T>(call: (attempt: number) => Promise<T>): Promise<T> {
+  const end = Date.now() + patienceMs;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await call(attempt);
+    } catch (error) {
+      const away = isCoded(error, 'unavailable') || isCoded(error, 'cancelled');
+      if (!away || Date.now() > end) throw error;
+      await sleep(20);
+    }
+  }
+}
