@@ -7,6 +7,7 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import { CodedError } from '@millrace/errors';
+import { weigh } from './weight.ts';
 
 /** Serialises a message, or what a message can be made of, into a Buffer over the bytes themselves. */
 export function encodeMessage(type: DescMessage, init: MessageInitShape<DescMessage>): Buffer {
@@ -14,10 +15,20 @@ export function encodeMessage(type: DescMessage, init: MessageInitShape<DescMess
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** The caller's bytes as a message; INVALID_ARGUMENT where they are not one. */
-export function decodeRequest(type: DescMessage, bytes: Uint8Array): Message {
+/** Smaller requests are read without weighing them first. */
+const lightBytes = 256 * 1024;
+
+/**
+ * The caller's bytes as a message; INVALID_ARGUMENT where they are not one, RESOURCE_EXHAUSTED where they would take
+ * more than `maxWeight` bytes of memory when read. Fields that the contract does not know are left out.
+ */
+export function decodeRequest(type: DescMessage, bytes: Uint8Array, maxWeight: number): Message {
+  if (bytes.length > lightBytes && weigh(type, bytes, maxWeight) > maxWeight) {
+    const text = `the request has so many parts that it would take more than ${maxWeight} bytes of memory; allowed: fewer, in several requests`;
+    throw new CodedError('resource_exhausted', 'TOO_LARGE', text);
+  }
   try {
-    return fromBinary(type, plain(bytes));
+    return fromBinary(type, plain(bytes), { readUnknownFields: false });
   } catch (cause) {
     const text = `the request is not a ${type.typeName} in its binary form`;
     throw new CodedError('invalid_argument', 'UNDECODABLE', text, { cause });
