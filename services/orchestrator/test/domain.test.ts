@@ -136,7 +136,7 @@ describe('state machines', () => {
     const fresh = newTask({ project: 'p', run: 'r', key: 'a', step: 'a', exit: false }, 0);
     const claimed = decideTask(fresh, { do: 'claim', host: 'one' }, 1);
     if ('refused' in claimed) throw new Error(claimed.refused);
-    const adopted = decideTask(claimed.task, { do: 'adopt', host: 'two' }, 2);
+    const adopted = decideTask(claimed.task, { do: 'adopt' }, 2);
     if ('refused' in adopted) throw new Error(adopted.refused);
     const ending = { state: 'succeeded', reason: '' } as const;
     const late = decideTask(adopted.task, { do: 'finish', fence: 1, ending, retry: policy, random: 0 }, 3);

@@ -24,8 +24,8 @@ export interface Ending {
 export type TaskCommand =
   /** Begins the next attempt. */
   | { readonly do: 'claim'; readonly host: string; readonly cacheKey?: string }
-  /** Takes a running attempt over from a holder that went away. */
-  | { readonly do: 'adopt'; readonly host: string }
+  /** Takes a running attempt over from a holder that went away. Its host stays: that is where its process is, if it has one. */
+  | { readonly do: 'adopt' }
   | {
       readonly do: 'finish';
       readonly fence: number;
@@ -92,7 +92,7 @@ export function decideTask(task: Task, command: TaskCommand, nowMs: number): Tas
     }
     case 'adopt': {
       if (!running) return { refused: 'no attempt is running' };
-      const attempt = { ...running, fence: running.fence + 1, host: command.host };
+      const attempt = { ...running, fence: running.fence + 1 };
       return { task: { ...task, attempts: [...task.attempts.slice(0, -1), attempt] }, facts: [] };
     }
     case 'finish':

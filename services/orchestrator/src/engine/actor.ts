@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel';
 import { from, isCoded } from '@millrace/errors';
 import type { Graph } from '../domain/graph.ts';
 import { type Next, plan } from '../domain/plan.ts';
@@ -12,9 +13,16 @@ import type { EngineDeps } from './engine.ts';
 import { createStarter } from './starter.ts';
 import { attemptId, itemsOf, resolveWork } from './work.ts';
 
+/** Race points: where a fault test ends or freezes the process. */
+const beforeOutcome = channel('millrace:orchestrator.before-outcome');
+const afterOutcome = channel('millrace:orchestrator.after-outcome');
+const afterAdoption = channel('millrace:orchestrator.after-adoption');
+
 /** What a run needs of the engine around it. */
 export interface Surroundings extends EngineDeps {
   mayStart(run: Run): boolean;
+  /** Whether the lease of the run is ours at this moment. */
+  isOurs(): boolean;
   /** The run got another state. */
   onState(run: Run): void;
   /** The attempt is this run's; `undefined` when it is over. */
@@ -48,6 +56,10 @@ export function createActor(
   const { store, executor, capacity, cache, log, now, timers } = around;
   const view = createView(run, graph, tasks);
   const stopping = new Map<string, 'cancelled' | 'timed_out'>();
+  /** The attempts in our hands by their ids, as they were when we took them: their fences are the ones we may use. */
+  const held = new Map<string, Task>();
+  /** Somebody else changed what we have in memory. */
+  let stale = false;
   let busy = false;
   let again = false;
   let dropped = false;
@@ -63,7 +75,22 @@ export function createActor(
     return task;
   };
 
-  const starter = createStarter({ around, view, stepOf, known, put, wake, launched });
+  function hold(task: Task): string {
+    const id = attemptId(run, task.key, task.attempts.length);
+    held.set(id, task);
+    around.own(id, task.key);
+    return id;
+  }
+  function letGo(id: string): void {
+    const cacheKey = held.get(id)?.cacheKey;
+    held.delete(id);
+    around.own(id, undefined);
+    if (cacheKey !== undefined) cache.free(run.project, cacheKey, id);
+    capacity.give(id);
+  }
+
+  const isDropped = () => dropped;
+  const starter = createStarter({ around, view, stepOf, known, put, wake, hold, isDropped, launched });
 
   async function loop(): Promise<void> {
     if (busy || dropped) {
@@ -77,6 +104,12 @@ export function createActor(
       do {
         again = false;
         wakeAtMs = Number.POSITIVE_INFINITY;
+        // Frozen for longer than the lease: what is in memory may be long past. It is renewed, or the run is dropped.
+        if (!around.isOurs()) {
+          wakeAtMs = now() + 100;
+          break;
+        }
+        if (stale) await reload();
         const doing: Promise<boolean>[] = [];
         const input = {
           spec,
@@ -103,7 +136,7 @@ export function createActor(
     } catch (error) {
       again = false;
       const refused = isCoded(error, refusedCode);
-      if (refused) await reload().catch(() => {});
+      if (refused) stale = true;
       else log.error({ err: error, run: view.run.id }, 'a run could not be driven on; it is tried again');
       wakeAtMs = now() + (refused ? 20 : 1000);
     } finally {
@@ -114,11 +147,14 @@ export function createActor(
     if (again) wake();
   }
 
-  /** Somebody else changed what we hold in memory: the documents are right. */
+  /** The documents are right. An attempt that a frozen holder claimed after we took over is in nobody's hands: ours now. */
   async function reload(): Promise<void> {
+    stale = true;
     const stored = await store.runs.get(`${run.project}/${run.id}`);
     if (stored) view.run = stored.doc;
     for (const task of await store.allTasks(run.project, run.id)) put(task);
+    if (!dropped && around.isOurs()) await recover();
+    stale = false;
   }
 
   function wake(): void {
@@ -186,19 +222,17 @@ export function createActor(
   }
 
   async function ended(id: string, key: string, exit: Exit, tries = 1): Promise<void> {
-    if (dropped) return;
+    const fence = held.get(id)?.attempts.at(-1)?.fence;
+    if (dropped || fence === undefined) return;
     const task = known(key);
-    const attempt = task.attempts.at(-1);
-    if (attempt?.state !== 'running' || attemptId(run, key, attempt.number) !== id) return;
     const step = stepOf(task);
     try {
-      const halted = isStopped(view, task);
       const command =
         exit.kind === 'lost'
-          ? ({ do: 'lose', fence: attempt.fence, reason: exit.reason, retry: !halted } as const)
+          ? ({ do: 'lose', fence, reason: exit.reason, retry: !isStopped(view, task) } as const)
           : ({
               do: 'finish',
-              fence: attempt.fence,
+              fence,
               ending: await endingOf(
                 { executor, nowMs: now() },
                 view,
@@ -211,11 +245,12 @@ export function createActor(
               retry: step.retry,
               random: around.random(),
             } as const);
+      beforeOutcome.publish(id);
       const done = put(await store.changeTask(view.run, task, command));
+      afterOutcome.publish(id);
       if (done.state === 'succeeded' && step.cache && done.cacheKey !== undefined)
         await cache.put(run.project, done.cacheKey, { outputs: done.outputs, task: `${run.id}/${key}` });
     } catch (error) {
-      // Refused: another holder has the attempt. What it left is not ours to keep.
       if (!isCoded(error, refusedCode)) {
         log.error(
           { err: error, attempt: id },
@@ -226,35 +261,37 @@ export function createActor(
         timers.after(1000, () => void ended(id, key, next, tries + 1));
         return;
       }
-      await reload();
+      log.warn({ attempt: id, fence }, 'another holder has the attempt; its end here counts for nothing');
+      stale = true;
     }
     stopping.delete(key);
-    around.own(id, undefined);
-    if (task.cacheKey !== undefined) cache.free(run.project, task.cacheKey, id);
-    capacity.give(id);
-    void executor
-      .discard(id)
-      .catch((error: unknown) => log.warn({ err: error, attempt: id }, 'a folder could not be removed'));
+    letGo(id);
+    // The folder of a refused one may be in the hands of another process of this machine; the sweep knows.
+    if (!stale)
+      void executor
+        .discard(id)
+        .catch((error: unknown) => log.warn({ err: error, attempt: id }, 'a folder could not be removed'));
     wake();
   }
 
   async function recover(): Promise<void> {
     await Promise.all(
       [...view.running].map(async (key) => {
-        const held = put(await store.changeTask(view.run, known(key), { do: 'adopt', host: around.host }));
-        const before = tasks.find((task) => task.key === key)?.attempts.at(-1);
-        const id = attemptId(run, key, held.attempts.length);
-        const step = stepOf(held);
+        const before = known(key).attempts.at(-1)!;
+        if (held.has(attemptId(run, key, before.number))) return;
+        const adopted = put(await store.changeTask(view.run, known(key), { do: 'adopt' }));
+        const id = hold(adopted);
+        afterAdoption.publish(id);
+        const step = stepOf(adopted);
         capacity.force(id, step.resources);
-        around.own(id, key);
-        if (held.cacheKey !== undefined) cache.claim(run.project, held.cacheKey, id, wake);
+        if (adopted.cacheKey !== undefined) cache.claim(run.project, adopted.cacheKey, id, wake);
         const recalled = await executor.recall(id);
         if (recalled.kind === 'running') return;
         if (recalled.kind !== 'unknown') return ended(id, key, recalled);
         // Never started here. On this host that means never started at all; on another one its end cannot be known.
-        const resolved = resolveWork(view, step, held);
-        if (before?.host === around.host && 'work' in resolved) starter.launch(held, id, resolved.work);
-        else await ended(id, key, { kind: 'lost', reason: `its host ${before?.host ?? ''} went away` });
+        const resolved = resolveWork(view, step, adopted);
+        if (before.host === around.host && 'work' in resolved) starter.launch(adopted, id, resolved.work);
+        else await ended(id, key, { kind: 'lost', reason: `its host ${before.host} went away` });
       }),
     );
   }
@@ -273,13 +310,7 @@ export function createActor(
     drop() {
       dropped = true;
       callOff();
-      for (const key of view.running) {
-        const id = attemptId(run, key, known(key).attempts.length);
-        const { cacheKey } = known(key);
-        around.own(id, undefined);
-        if (cacheKey !== undefined) cache.free(run.project, cacheKey, id);
-        capacity.give(id);
-      }
+      for (const id of [...held.keys()]) letGo(id);
     },
   };
 }

@@ -5,7 +5,7 @@ import { isTerminalRun, type Run } from '../domain/run.ts';
 import type { Task } from '../domain/task.ts';
 import { createView, type RunView } from '../domain/view.ts';
 import type { Executor } from '../executor/executor.ts';
-import type { Store } from '../store/store.ts';
+import { type Store, taskId } from '../store/store.ts';
 import { type Actor, createActor } from './actor.ts';
 import type { ResultCache } from './cache.ts';
 import { type Capacity, createCapacity } from './capacity.ts';
@@ -47,13 +47,16 @@ export interface Engine {
   close(): Promise<void>;
 }
 
+/** How often what nobody waits for any more is removed. */
+const sweepEveryMs = 30_000;
+
 export function createEngine(options: EngineOptions): Engine {
-  const { store, executor, expressions, shards, log, timers } = options;
+  const { store, executor, expressions, shards, log, now, timers } = options;
   const actors = new Map<string, Actor>();
   const loading = new Map<string, Promise<void>>();
   const owners = new Map<string, { actor: Actor; key: string }>();
   let closed = false;
-  let swept = false;
+  let sweepAtMs = 0;
   let waking = false;
   const capacity = createCapacity(executor.capacity, () => {
     if (waking) return;
@@ -95,6 +98,7 @@ export function createEngine(options: EngineOptions): Engine {
         ...options,
         capacity,
         mayStart,
+        isOurs: () => shards.owns(keyOf(run)),
         onState(changed) {
           if (!isTerminalRun(changed.state)) return;
           actors.delete(idOf(changed));
@@ -122,6 +126,17 @@ export function createEngine(options: EngineOptions): Engine {
     actor.wake();
   }
 
+  /** Whether an attempt that this machine has is still somebody's here, and not lost to another machine. */
+  async function isWanted(id: string, open: readonly Run[]): Promise<boolean> {
+    if (owners.has(id)) return true;
+    const [, runId, key, number] = /^([^-]+)-(.*)-(\d+)$/.exec(id) ?? [];
+    const run = open.find((one) => one.id === runId);
+    if (!run || key === undefined) return false;
+    const found = await store.tasks.get(taskId({ project: run.project, run: run.id, key }));
+    const attempt = found?.doc.attempts.at(-1);
+    return attempt?.number === Number(number) && attempt.state === 'running' && attempt.host === options.host;
+  }
+
   /** Takes a run up, once, however often it is asked for. */
   function take(run: Run, recover: boolean): Promise<void> {
     const id = idOf(run);
@@ -147,6 +162,8 @@ export function createEngine(options: EngineOptions): Engine {
             actor.drop();
             actors.delete(id);
           }
+      // What it left running is stopped when the next holder has made up for it.
+      if (lost.size > 0) sweepAtMs = 0;
     },
     async scan() {
       const all = await store.openRuns();
@@ -161,12 +178,9 @@ export function createEngine(options: EngineOptions): Engine {
             log.error({ err, run: run.id }, 'a run could not be taken up; it is tried again'),
           );
       }
-      if (!swept) {
-        swept = true;
-        // An attempt's id begins with its run's. Those of open runs may be another replica's business.
-        const open = new Set(all.map((run) => run.id));
-        await executor.sweep((id) => owners.has(id) || open.has(id.slice(0, id.indexOf('-'))));
-      }
+      if (now() < sweepAtMs) return;
+      sweepAtMs = now() + sweepEveryMs;
+      await executor.sweep((id) => isWanted(id, all));
     },
     async submit(run) {
       if (closed || !shards.owns(keyOf(run))) return;

@@ -25,7 +25,7 @@ export interface ShardOptions {
 export async function createShards(options: ShardOptions): Promise<Shards> {
   const { leases, owner, predecessor, count, leaseMs } = options;
   const clock = options.monotonicMs ?? (() => performance.now());
-  const until = new Map<number, number>();
+  const held = new Map<number, { readonly token: number; readonly untilMs: number }>();
   const nameOf = (shard: number) => `orchestrator-shard-${shard}`;
   if (predecessor !== undefined)
     for (let shard = 0; shard < count; shard++) await leases.release(nameOf(shard), predecessor);
@@ -37,24 +37,27 @@ export async function createShards(options: ShardOptions): Promise<Shards> {
   };
   return {
     shardOf,
-    owns: (key) => (until.get(shardOf(key)) ?? 0) > clock(),
+    owns: (key) => (held.get(shardOf(key))?.untilMs ?? 0) > clock(),
     async renew() {
       const lost: number[] = [];
       for (let shard = 0; shard < count; shard++) {
         // Counted from before the call: the store's clock started no earlier.
         const begun = clock();
-        const held = await leases.acquire(nameOf(shard), owner, leaseMs).catch(() => undefined);
-        if (held) until.set(shard, begun + leaseMs);
-        else if (until.has(shard) && (until.get(shard) ?? 0) <= clock()) {
-          until.delete(shard);
-          lost.push(shard);
-        }
+        // What the store could not answer is known when the lease has run out.
+        const answer = await leases.acquire(nameOf(shard), owner, leaseMs).catch(() => 'unknown' as const);
+        const before = held.get(shard);
+        if (answer === 'unknown' && (!before || before.untilMs > clock())) continue;
+        const token = typeof answer === 'object' ? answer.token : undefined;
+        // Another token: it had run out, and others may have held it in between.
+        if (before && before.token !== token) lost.push(shard);
+        if (token === undefined) held.delete(shard);
+        else held.set(shard, { token, untilMs: begun + leaseMs });
       }
       return lost;
     },
     async release() {
-      for (const shard of until.keys()) await leases.release(nameOf(shard), owner);
-      until.clear();
+      for (const shard of held.keys()) await leases.release(nameOf(shard), owner);
+      held.clear();
     },
   };
 }

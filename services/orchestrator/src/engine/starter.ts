@@ -1,9 +1,15 @@
+import { channel } from 'node:diagnostics_channel';
 import type { Step } from '../domain/spec.ts';
 import { isProductive, type Task } from '../domain/task.ts';
 import { itemTask, type RunView } from '../domain/view.ts';
 import { taskId } from '../store/store.ts';
 import type { Surroundings } from './actor.ts';
 import { attemptEnv, attemptId, cacheKeyOf, type Resolved, resolveWork } from './work.ts';
+
+/** Race points: where a fault test ends or freezes the process. */
+const beforeClaim = channel('millrace:orchestrator.before-claim');
+const afterClaim = channel('millrace:orchestrator.after-claim');
+const afterSpawn = channel('millrace:orchestrator.after-spawn');
 
 /** What the beginning of attempts needs of the run's actor. */
 export interface StarterDeps {
@@ -13,6 +19,9 @@ export interface StarterDeps {
   known(key: string): Task;
   put(task: Task): Task;
   wake(): void;
+  /** The attempt that was just claimed is in our hands; answers its id. */
+  hold(task: Task): string;
+  isDropped(): boolean;
   /** The executor has the attempt, or could not take it. */
   launched(id: string, task: Task, error?: unknown): Promise<void>;
 }
@@ -66,10 +75,15 @@ export function createStarter(deps: StarterDeps): Starter {
         }
       }
       const cached = cacheKey === undefined ? {} : { cacheKey };
+      beforeClaim.publish(id);
       const running = put(
         await store.changeTask(view.run, task, { do: 'claim', host: around.host, ...cached }),
       );
+      afterClaim.publish(id);
+      // Whoever has the run next starts it, or makes up for it.
+      if (deps.isDropped()) return true;
       claimed = true;
+      deps.hold(running);
       launch(running, id, resolved.work);
       return true;
     } finally {
@@ -101,10 +115,12 @@ export function createStarter(deps: StarterDeps): Starter {
   }
 
   function launch(task: Task, id: string, work: Resolved): void {
-    around.own(id, task.key);
     const env = [...work.env, ...attemptEnv(view.run, task, task.attempts.length, around.addresses())];
     void executor.start({ ...work, id, env }).then(
-      () => deps.launched(id, task),
+      () => {
+        afterSpawn.publish(id);
+        return deps.launched(id, task);
+      },
       (error: unknown) => deps.launched(id, task, error),
     );
   }

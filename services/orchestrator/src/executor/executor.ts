@@ -65,7 +65,7 @@ export interface Executor {
   /** Forgets work that is over, with its folder. */
   discard(id: string): Promise<void>;
   /** Forgets all work but what is to be kept. */
-  sweep(keep: (id: string) => boolean): Promise<void>;
+  sweep(keep: (id: string) => Promise<boolean>): Promise<void>;
   /** Stops all work and waits for its end. */
   close(): Promise<void>;
 }

@@ -146,9 +146,10 @@ export function createProcessExecutor(options: ProcessExecutorOptions): Executor
       const all = await readdir(join(root, 'attempts')).catch(() => []);
       const running = await runningIds();
       for (const id of all)
-        if (!keep(id) && !running.has(id)) await rm(folderOf(id), { recursive: true, force: true });
+        if (!running.has(id) && !(await keep(id))) await rm(folderOf(id), { recursive: true, force: true });
       // Work that is in no record any more has nobody to wait for it.
-      for (const id of running) if (!keep(id)) await link.sendIfThere({ do: 'stop', id, graceMs: 1000 });
+      for (const id of running)
+        if (!(await keep(id))) await link.sendIfThere({ do: 'stop', id, graceMs: 1000 });
     },
 
     async close() {
