@@ -83,7 +83,7 @@ export function createCollection<T>(
       throw versionConflict(`${spec.name}/${id}`, options.expect, before.version);
     const decided = decide(before?.doc, before?.version ?? 0);
     const after = decided ? store(id, before, decided.doc, decided.emit) : before;
-    if (after) putMarks(db, spec.name, id, after.version, marksOf(options));
+    if (after) putMarks(db, spec.name, id, marksOf(options));
     return after;
   }
 
@@ -98,7 +98,7 @@ export function createCollection<T>(
         if (already) return already;
         if (before) throw alreadyExists(`${spec.name}/${id}`);
         const after = store(id, undefined, doc, options.emit);
-        putMarks(db, spec.name, id, 1, marksOf(options));
+        putMarks(db, spec.name, id, marksOf(options));
         return after;
       });
     },

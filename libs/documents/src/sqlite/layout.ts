@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel';
 import { CodedError } from '@millrace/errors';
 import { decode } from '../codec.ts';
 import type { AnyCollectionSpec } from '../port.ts';
@@ -23,7 +24,21 @@ const steps: readonly string[] = [
     name TEXT PRIMARY KEY, owner TEXT NOT NULL, token INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
   CREATE TABLE probe(id INTEGER PRIMARY KEY, at INTEGER NOT NULL);
   `,
+  // Marks get a place among those of their document: the version says nothing of writes that changed nothing.
+  `
+  CREATE TABLE placed_marks(
+    collection TEXT NOT NULL, id TEXT NOT NULL, mark TEXT NOT NULL, place INTEGER NOT NULL,
+    PRIMARY KEY(collection, id, mark)) WITHOUT ROWID;
+  INSERT INTO placed_marks
+    SELECT collection, id, mark, row_number() OVER (PARTITION BY collection, id ORDER BY version, mark) FROM marks;
+  DROP TABLE marks;
+  ALTER TABLE placed_marks RENAME TO marks;
+  CREATE UNIQUE INDEX marks_place ON marks(collection, id, place);
+  `,
 ];
+
+/** Race point: a step is taken and not yet committed. */
+const midMigration = channel('millrace:documents.mid-migration');
 
 /** "Mill": tells our files from other programs' databases. */
 const applicationId = 0x4d696c6c;
@@ -64,7 +79,10 @@ function migrate(db: Database): void {
       'STORE_LAYOUT_NEWER',
     );
   }
-  for (const step of steps.slice(layout)) db.exec(step);
+  for (const step of steps.slice(layout)) {
+    db.exec(step);
+    midMigration.publish(undefined);
+  }
   if (isNew) db.exec(`PRAGMA application_id = ${applicationId}`);
   if (layout < steps.length) db.exec(`PRAGMA user_version = ${steps.length}`);
 }

@@ -7,29 +7,24 @@ export function hasMark(db: Database, collection: string, id: string, marks: rea
   return marks.some((mark) => db.one(sql, collection, id, mark) !== undefined);
 }
 
-/** Remembers a write. Every 64th version the oldest marks beyond the kept number go. */
-export function putMarks(
-  db: Database,
-  collection: string,
-  id: string,
-  version: number,
-  marks: readonly string[],
-): void {
-  for (const mark of marks)
-    db.run(
-      'INSERT OR IGNORE INTO marks(collection, id, mark, version) VALUES (?, ?, ?, ?)',
+/** How many marks gather beyond the kept number before the oldest go together. */
+const slack = 64;
+
+/** Remembers a write, whether it changed anything or not. The oldest marks beyond the kept number go in time. */
+export function putMarks(db: Database, collection: string, id: string, marks: readonly string[]): void {
+  for (const mark of marks) {
+    const newest = db.one(
+      'SELECT max(place) AS place FROM marks WHERE collection = ? AND id = ?',
       collection,
       id,
-      mark,
-      version,
     );
-  if (marks.length === 0 || version % 64 !== 0) return;
-  db.run(
-    `DELETE FROM marks WHERE collection = ?1 AND id = ?2 AND mark IN (
-      SELECT mark FROM marks WHERE collection = ?1 AND id = ?2 ORDER BY version DESC LIMIT -1 OFFSET ${keptMarks})`,
-    collection,
-    id,
-  );
+    const place = Number(newest?.place ?? 0) + 1;
+    const sql = 'INSERT INTO marks(collection, id, mark, place) VALUES (?, ?, ?, ?)';
+    db.run(sql, collection, id, mark, place);
+    if (place % slack !== 0) continue;
+    const old = 'DELETE FROM marks WHERE collection = ? AND id = ? AND place <= ?';
+    db.run(old, collection, id, place - keptMarks);
+  }
 }
 
 /** Forgets a removed document's marks. */
