@@ -6,7 +6,7 @@ import { connect, type Millrace } from '@millrace/sdk';
 import { type ServiceName, services, startSuite, type TestSuite, tempDir } from '@millrace/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { attack, type Fault, offered } from './bad-input.ts';
-import { swapsUnderLoad } from './hot-swap.ts';
+import { swapUnderLoad } from './hot-swap.ts';
 import { servesTheCommon, stopsUnderLoad } from './life.ts';
 import { closesTheLoop, readings } from './loop.ts';
 import { type Recorded, recording } from './record.ts';
@@ -32,7 +32,13 @@ afterAll(async () => {
   await folder.remove();
 });
 
-it('swaps models under load without a failed request', () => swapsUnderLoad(millrace));
+it('swaps models under load: no request fails, and each answer is that of the version that signs it', async () => {
+  const { load, last } = await swapUnderLoad(millrace, { order: [2, 3, 1, 3, 2] });
+  expect(load.failures).toEqual([]);
+  expect(load.wrong).toEqual([]);
+  expect([...load.byVersion.keys()].sort()).toEqual(['1', '2', '3']);
+  expect(last).toBe('2');
+});
 
 it('goes round: features, serving, drift, alarm, trigger, pipeline', async () => {
   const file = join(folder.path, 'readings.jsonl');

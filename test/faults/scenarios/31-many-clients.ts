@@ -91,5 +91,5 @@ export const scenario: Scenario = {
   missing: () => missingCounts(4_000),
   run: () => crowd({ processes: 4, clients: 500, forMs: 4_000 }, mostConnections, true),
   // The limit is not set.
-  control: () => crowd({ processes: 1, clients: 300, forMs: 1_000 }, 100, false),
+  control: () => crowd({ processes: 1, clients: 300, forMs: 3_000 }, 20, false),
 };
