@@ -1,3 +1,5 @@
+import { cpSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Cursors, DocumentStore } from '@millrace/documents';
 import { startNats, type TempDir, type TestNats, tempDir, until } from '@millrace/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -7,6 +9,7 @@ import {
   decodeMessage,
   type Gap,
   noLog,
+  type OutgoingMessage,
   type Relay,
   type RelayOptions,
   refillStream,
@@ -169,6 +172,67 @@ test.each([
   expect((await sequences()).toSorted((a, b) => a - b)).toEqual(upTo(60));
   expect(await running.check()).toBeUndefined();
   expect(gaps).toHaveLength(1);
+});
+
+test('a loss is noticed although publishing goes on before it is looked for', async () => {
+  const gaps: Gap[] = [];
+  const [streams, older] = [join(nats.dataDir, 'jetstream'), join(folder.path, 'older')];
+  const { promise: opened, resolve: open } = Promise.withResolvers<void>();
+  const { promise: held, resolve: hold } = Promise.withResolvers<void>();
+  const gated: Bus = Object.create(bus, {
+    send: {
+      value: async (message: OutgoingMessage) => {
+        if (message.headers?.get('ce-sequence') === '121') {
+          hold();
+          await opened;
+        }
+        return bus.send(message);
+      },
+    },
+  });
+  const running = relay({ bus: gated, onGap: (gap) => gaps.push(gap) });
+  await record(store, 60);
+  await until(() => running.position === 60);
+  await nats.kill();
+  cpSync(streams, older, { recursive: true });
+  await nats.restart();
+  await record(store, 1);
+  await until(() => running.position === 61);
+  await running.check();
+  await record(store, 59);
+  await until(() => running.position === 120);
+  await record(store, 1);
+  await held;
+  await nats.kill();
+  rmSync(streams, { recursive: true });
+  cpSync(older, streams, { recursive: true });
+  await until(() => !bus.connected);
+  await nats.restart();
+  await until(() => bus.connected);
+  open();
+  await until(() => gaps.length > 0 && running.position === 121);
+  expect(gaps).toMatchObject([{ published: 60 }]);
+  expect((await sequences()).toSorted((a, b) => a - b)).toEqual(upTo(121));
+});
+
+test('the place that is remembered is the last, although events overtook each other', async () => {
+  const { promise, resolve: open } = Promise.withResolvers<void>();
+  const gated: Bus = Object.create(bus, {
+    send: {
+      value: async (message: OutgoingMessage) => {
+        if (message.headers?.get('ce-sequence') === '1') await promise;
+        const sent = await bus.send(message);
+        open();
+        return sent;
+      },
+    },
+  });
+  await record(store, 2);
+  const running = relay({ bus: gated });
+  await until(() => running.position === 2);
+  expect(await sequences()).toEqual([2, 1]);
+  const remembered = ['newest-at', 'newest'].map((part) => store.cursors.get(`relay-registry/${part}`));
+  expect(await Promise.all(remembered)).toEqual([2, 1]);
 });
 
 test('a refill of a whole stream publishes nothing', async () => {

@@ -8,7 +8,7 @@ import type { StreamState, Streams } from '../port.ts';
 import { sendEvent } from '../publish.ts';
 import { ensureStream, type StreamOptions, streamAgeMs } from '../stream.ts';
 import { findLoss, markOf } from './gap.ts';
-import { createMarks } from './marks.ts';
+import { createMarks, type Placed } from './marks.ts';
 import { publishInOrder } from './order.ts';
 import { refillStream } from './refill.ts';
 import { createWake } from './wake.ts';
@@ -74,7 +74,10 @@ export function startRelay(options: RelayOptions): Relay {
   const leaseMs = options.leaseMs ?? 5_000;
   let position = 0;
   let leasedUntil = 0;
-  let streamReady = false;
+  /** Counts connections and failures: what was known of the stream in one age need not hold in the next. */
+  let age = 0;
+  let readyIn = -1;
+  let checkedIn = -1;
   let checkedAt = Number.NEGATIVE_INFINITY;
   let checking: Promise<Gap | undefined> | undefined;
   const stopping = new AbortController();
@@ -89,8 +92,7 @@ export function startRelay(options: RelayOptions): Relay {
 
   /** A server that went away, or failed, may have come back with less: look before publishing on. */
   function distrust(): void {
-    streamReady = false;
-    checkedAt = Number.NEGATIVE_INFINITY;
+    age++;
   }
 
   async function holdLease(): Promise<boolean> {
@@ -106,20 +108,24 @@ export function startRelay(options: RelayOptions): Relay {
     return true;
   }
 
-  async function relayBatch(): Promise<number> {
+  async function relayBatch(current: number): Promise<number> {
     const events = await store.events.read({ after: position, limit: 128 });
     if (events.length === 0) return 0;
-    const positions = new Map<number, number>();
+    const placed: Placed[] = [];
     const { count, error } = await publishInOrder(events, options.window ?? 64, async (event) => {
       beforePublish.publish(event);
       const timeoutMs = options.publishTimeoutMs ?? 5_000;
       const ack = await sendEvent(bus, event, { timeoutMs });
-      positions.set(event.sequence, ack.seq);
+      // Taken as published, it would cover up what a server that came back in between has lost.
+      if (age !== current) throw unavailable(`${name}: NATS came back and is looked at first; it`);
+      placed.push({ at: ack.seq, sequence: event.sequence });
     });
     const upTo = events[count - 1]?.sequence;
     if (upTo !== undefined) {
       afterPublish.publish(upTo);
-      const newest = { at: positions.get(upTo) ?? 0, sequence: upTo };
+      // The one that stands last: those about different resources may have overtaken each other.
+      const counted = placed.filter(({ sequence }) => sequence <= upTo);
+      const newest = counted.reduce((last, one) => (one.at > last.at ? one : last));
       await Promise.all([store.cursors.set(cursor, upTo), marks.writeNewest(newest)]);
       position = upTo;
     }
@@ -127,7 +133,7 @@ export function startRelay(options: RelayOptions): Relay {
     return count;
   }
 
-  async function compare(): Promise<Gap | undefined> {
+  async function compare(current: number): Promise<Gap | undefined> {
     const state = await bus.readState(name);
     if (!state) throw unavailable(`stream ${name}`);
     const reason = await findReason(state);
@@ -135,6 +141,7 @@ export function startRelay(options: RelayOptions): Relay {
     const after = gap ? await bus.readState(name) : state;
     await marks.write(markOf(after ?? state));
     checkedAt = clock.monotonic();
+    checkedIn = current;
     return gap;
   }
 
@@ -167,7 +174,7 @@ export function startRelay(options: RelayOptions): Relay {
 
   /** One comparison at a time; callers share it. */
   function check(): Promise<Gap | undefined> {
-    checking ??= compare().finally(() => {
+    checking ??= compare(age).finally(() => {
       checking = undefined;
     });
     return checking;
@@ -175,13 +182,17 @@ export function startRelay(options: RelayOptions): Relay {
 
   async function step(): Promise<void> {
     if (!(await holdLease())) return wake.wait(leaseMs / 3);
-    if (!streamReady) {
+    const current = age;
+    if (readyIn !== current) {
       await ensureStream(bus, context, options.stream);
-      streamReady = true;
+      readyIn = current;
     }
-    if (clock.monotonic() - checkedAt >= (options.checkMs ?? 30_000)) await check();
+    const due = clock.monotonic() - checkedAt >= (options.checkMs ?? 30_000);
+    if (checkedIn !== current || due) await check();
+    // It may have been begun before NATS went away.
+    if (checkedIn !== current) return;
     const pollMs = options.pollMs ?? 250;
-    if ((await relayBatch()) > 0) idle = 0;
+    if ((await relayBatch(current)) > 0) idle = 0;
     else await wake.wait(idle++ < 20 ? pollMs : pollMs * 4);
   }
 
