@@ -22,6 +22,8 @@ export interface Workshop extends AsyncDisposable {
   readonly nats: Awaited<ReturnType<typeof startNats>>;
   /** Where steps of the scenario write what they did: a step sees it as `$MARKS`. */
   readonly marks: TempDir;
+  /** The orchestrator's environment, for another life or another replica of it. */
+  readonly settings: Readonly<Record<string, string>>;
 }
 
 /** Starts an orchestrator for a scenario, with room for as many steps as it likes. */
@@ -36,6 +38,7 @@ export async function startWorkshop(env: Readonly<Record<string, string>> = {}):
     millrace,
     nats,
     marks,
+    settings,
     async [Symbol.asyncDispose]() {
       millrace.close();
       await service.stop();

@@ -74,25 +74,6 @@ test('killed again and again in the middle of a run, it runs every step once', a
   await at.stop();
 }, 60_000);
 
-test('killed at any moment of a graph of 30 steps, it starts each of them once', async () => {
-  let at = await startProcess(env());
-  const steps = Array.from({ length: 30 }, (_, i) =>
-    js(`s${i}`, `${note('graph')} setTimeout(() => {}, ${(i * 37) % 120})`, {
-      dependsOn: i < 3 ? [] : [`s${i - 3}`, `s${i - 2}`],
-    }),
-  );
-  const name = await launch(at, 'graph', { steps });
-  for (let kill = 0; kill < 5; kill++) {
-    await new Promise((settle) => setTimeout(settle, Math.random() * 300));
-    await at.kill();
-    at = await startProcess(env());
-  }
-  expect((await finished(at, name)).word).toBe('SUCCEEDED');
-  const ran = lines('graph').map((line) => line.split(' ')[0]);
-  expect([ran.length, new Set(ran).size]).toEqual([30, 30]);
-  await at.stop();
-}, 60_000);
-
 test('stopped gently it leaves no process, and the next one makes up for what was stopped', async () => {
   let at = await startProcess(env());
   const name = await launch(at, 'gentle', {

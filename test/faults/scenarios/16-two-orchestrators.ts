@@ -30,7 +30,7 @@ async function freezeInTurn(chance: Chance): Promise<Outcome> {
   const env = { LEASE_MS: String(leaseMs), SCAN_MS: '200', SHARDS: '2', BLOBS_URL: `file:${blobs.path}` };
   await using at = await startWorkshop(env);
   await using folder = tempDir();
-  await using other = await startReplica(at, folder.path, env);
+  await using other = await startReplica(at, folder.path);
   const graph = Array.from({ length: steps }, (_, i) => {
     const script = `echo "$MILLRACE_TASK $MILLRACE_ATTEMPT" >> $MARKS/starts; sleep 0.${chance.between(1, 9)}`;
     return shell(at, `s${i}`, script, { dependsOn: i < 4 ? [] : [`s${i - 4}`, `s${i - 3}`] });
@@ -59,16 +59,11 @@ async function freezeInTurn(chance: Chance): Promise<Outcome> {
 }
 
 /** Another replica: the same documents, but a folder, and so a parent of steps, of its own. */
-async function startReplica(
-  at: Workshop,
-  dataDir: string,
-  env: Record<string, string>,
-): Promise<TestService> {
+async function startReplica(at: Workshop, dataDir: string): Promise<TestService> {
   const documents = 'orchestrator/documents.db';
   mkdirSync(join(dataDir, 'orchestrator'));
   symlinkSync(join(at.service.dataDir, documents), join(dataDir, documents));
-  const settings = { ...env, NATS_URL: at.nats.url, STEP_CPU: '1000', LOG_LEVEL: 'warn' };
-  return startService('orchestrator', { env: settings, dataDir });
+  return startService('orchestrator', { env: at.settings, dataDir });
 }
 
 export const scenario: Scenario = {

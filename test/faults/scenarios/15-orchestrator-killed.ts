@@ -1,0 +1,119 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fromJson } from '@bufbuild/protobuf';
+import { ValueSchema } from '@bufbuild/protobuf/wkt';
+import { OutputKind, TaskState } from '@millrace/contracts/pipelines';
+import { type Race, startService, until } from '@millrace/testing';
+import {
+  finished,
+  keyOf,
+  launch,
+  linesOf,
+  shell,
+  startWorkshop,
+  supervisorOf,
+  tasksOf,
+  type Workshop,
+} from '../pipelines.ts';
+import type { Chance, Outcome, Scenario } from '../scenario.ts';
+
+const steps = 30;
+const points = [
+  'orchestrator.before-claim',
+  'orchestrator.after-claim',
+  'orchestrator.after-spawn',
+  'orchestrator.before-outcome',
+  'orchestrator.after-outcome',
+  'orchestrator.after-adoption',
+  'documents.before-commit',
+  'documents.after-commit',
+  'relay.after-publish',
+];
+
+/** Starts a graph in which every step computes a number from those of two earlier ones, and notes that it was started. */
+function launchGraph(at: Workshop, chance: Chance): Promise<string> {
+  const graph = Array.from({ length: steps }, (_, i) => {
+    const dependsOn = upstreams(i).map((upstream) => `s${upstream}`);
+    const script = [
+      'echo "$MILLRACE_TASK $MILLRACE_ATTEMPT $$" >> $MARKS/starts',
+      `sleep 0.${chance.between(1, 4)}`,
+      `echo $(((31 * ($A + $B) + ${i}) % 10007)) > $MILLRACE_OUTPUTS/y`,
+    ].join('\n');
+    const [A = '1', B = '1'] = dependsOn.map((upstream) => `\${steps.${upstream}.outputs.y}`);
+    const command = { outputs: [{ name: 'y', kind: OutputKind.TEXT }] };
+    return shell(at, `s${i}`, script, { dependsOn, command, env: { A, B } });
+  });
+  return launch(at.millrace, 'graph', { steps: graph });
+}
+
+const upstreams = (i: number) => (i < 3 ? [] : [i - 3, i - 2]);
+
+function expected(): number[] {
+  const values: number[] = [];
+  for (let i = 0; i < steps; i++) {
+    const [a = 1, b = 1] = upstreams(i).map((upstream) => values[upstream]!);
+    values.push((31 * (a + b) + i) % 10007);
+  }
+  return values;
+}
+
+/** A life of the orchestrator that ends at a race point, at the latest when the run is over. */
+async function liveUntil(at: Workshop, race: Race): Promise<boolean> {
+  const options = { env: at.settings, dataDir: at.service.dataDir, race };
+  // The point may come before it is ready.
+  const service = await startService('orchestrator', options).catch(() => undefined);
+  if (!service) return true;
+  const reached = await Promise.race([service.reached.then(() => true), sleep(3000, false)]);
+  await service.kill9();
+  return reached;
+}
+
+async function check(at: Workshop, name: string): Promise<Outcome> {
+  await finished(at.millrace, name);
+  const tasks = await tasksOf(at.millrace, name);
+  const values = expected();
+  const lost = tasks.filter((task) => {
+    const [output] = task.outputs;
+    const value = output?.kind.case === 'value' ? output.kind.value : undefined;
+    const wanted = fromJson(ValueSchema, String(values[Number(keyOf(task).slice(1))]));
+    return task.state !== TaskState.SUCCEEDED || JSON.stringify(value) !== JSON.stringify(wanted);
+  });
+  const starts = linesOf(at, 'starts').map((line) => line.split(' ')[0]);
+  const doubled = starts.length - new Set(starts).size;
+  const breaches = tasks.length === steps ? [] : [`there are ${tasks.length} tasks, not ${steps}`];
+  return { checked: tasks.length, lost: lost.length, doubled, breaches };
+}
+
+export const scenario: Scenario = {
+  number: 15,
+  name: 'kill -9 of the orchestrator at each of its race points in a graph of 30 steps',
+  invariant: 'every step is started once, the run completes, all outputs are right',
+  async run(chance) {
+    await using at = await startWorkshop();
+    const name = await launchGraph(at, chance);
+    await sleep(chance.between(50, 400));
+    await at.service.kill9();
+    const order = [...points].sort(() => chance.random() - 0.5);
+    const missed: string[] = [];
+    for (const point of order)
+      if (!(await liveUntil(at, { point, nth: nthOf(point, chance), signal: 'kill' }))) missed.push(point);
+    await at.service.restart();
+    const outcome = await check(at, name);
+    // A run that was over too soon was not broken in its middle.
+    const breaches = missed.length > 2 ? [`these points were not reached: ${missed.join(', ')}`] : [];
+    return { ...outcome, breaches: [...outcome.breaches, ...breaches] };
+  },
+  // The parent of all steps is what lets them go on: without it they are begun again.
+  async control(chance) {
+    await using at = await startWorkshop();
+    const name = await launchGraph(at, chance);
+    const [line = ''] = await until(() => linesOf(at, 'starts').length > 2 && linesOf(at, 'starts'));
+    process.kill(supervisorOf(Number(line.split(' ')[2])), 'SIGKILL');
+    await at.service.kill9();
+    await at.service.restart();
+    return await check(at, name);
+  },
+};
+
+/** Commits are many, and the first ones are the leases'. */
+const nthOf = (point: string, chance: Chance) =>
+  point.startsWith('documents') ? chance.between(4, 12) : chance.between(1, 2);
