@@ -2,6 +2,7 @@ import type { DescMessage, MessageInitShape } from '@bufbuild/protobuf';
 import type { EventType } from '@millrace/contracts';
 import type { EventDraft } from '@millrace/documents';
 import { isCoded } from '@millrace/errors';
+import { systemClock } from './clock.ts';
 import { encodeHeaders } from './cloud-events.ts';
 import { draft } from './draft.ts';
 import type { Sent, Streams } from './port.ts';
@@ -48,6 +49,8 @@ export interface PublishInput<S extends DescMessage> {
 
 /** How often an unanswered publish is tried. */
 const tries = 3;
+/** The longest wait after the first try; it doubles after each. */
+const pauseMs = 200;
 
 /**
  * Publishes a fact that comes from outside and stands in no document of ours. What a service changes itself is
@@ -66,6 +69,7 @@ export async function publish<S extends DescMessage>(
       return { id: event.id, duplicate: duplicate && attempt === 1 };
     } catch (error) {
       if (attempt === tries || !isCoded(error, 'unavailable')) throw error;
+      await systemClock.sleep(pauseMs * 2 ** (attempt - 1) * (0.5 + Math.random() / 2));
     }
   }
 }

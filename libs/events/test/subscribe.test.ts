@@ -3,8 +3,10 @@ import { CodedError } from '@millrace/errors';
 import { startFaultProxy, startNats, type TestNats, until } from '@millrace/testing';
 import { headers } from '@nats-io/transport-node';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { systemClock } from '../src/clock.ts';
 import {
   type Bus,
+  type Clock,
   connectBus,
   type Event,
   ensureStream,
@@ -88,6 +90,24 @@ test('a handler that throws is tried again; retryAfterMs of a coded error is kep
   await until(() => at.length === 3);
   expect(at[1]! - at[0]!).toBeGreaterThanOrEqual(290);
   expect(await listDeadLetters(bus)).toEqual([]);
+});
+
+test('waits are spread, so that what failed together does not come back together', async () => {
+  const waits: number[] = [];
+  const sleep: Clock['sleep'] = (ms, signal) => {
+    waits.push(ms);
+    return systemClock.sleep(Math.min(ms, 50), signal);
+  };
+  let calls = 0;
+  const on = [
+    handler(aliasMoved, async () => {
+      if (++calls === 1) throw new Error('not yet');
+    }),
+  ];
+  await start(on, { retryMs: [1_000], clock: { ...systemClock, sleep }, random: () => 0.5 });
+  await say(1);
+  await until(() => calls === 2);
+  expect(waits).toContain(1_125);
 });
 
 test('events about one resource stay in order through failures; others go on', async () => {

@@ -17,8 +17,8 @@ export function mayRetry(
 }
 
 /**
- * How long to wait before the next attempt: exponential back-off with full jitter, and no less than the server asked
- * for. Undefined when the deadline would pass before.
+ * How long to wait before the next attempt: exponential back-off with full jitter, on top of what the server asked for,
+ * because all whom it turned away were asked the same. Undefined when the deadline would pass before.
  */
 export function retryDelayMs(
   attempts: number,
@@ -27,7 +27,7 @@ export function retryDelayMs(
   random: () => number = Math.random,
 ): number | undefined {
   const ceilingMs = Math.min(maxDelayMs, firstDelayMs * 2 ** (attempts - 1));
-  const delayMs = Math.max(serverAskedMs, random() * ceilingMs);
+  const delayMs = serverAskedMs + random() * ceilingMs;
   return delayMs < leftMs ? delayMs : undefined;
 }
 

@@ -19,6 +19,7 @@ export const defaultRetryMs: readonly number[] = [1_000, 5_000, 15_000, 30_000, 
 export interface ProcessOptions {
   readonly bus: Pick<Streams, 'send'>;
   readonly clock: Clock;
+  readonly random: () => number;
   readonly durable: string;
   readonly handlers: ReadonlyMap<string, Handler>;
   readonly retryMs: readonly number[];
@@ -60,7 +61,7 @@ async function tryHandle(
   options: ProcessOptions,
   tried: { attempts: number },
 ): Promise<void> {
-  const { durable, retryMs, clock, log, stopping } = options;
+  const { durable, retryMs, clock, random, log, stopping } = options;
   const tries = retryMs.length + 1;
   const deliveries = message.deliveryCount;
   tried.attempts = deliveries;
@@ -84,7 +85,9 @@ async function tryHandle(
       // An event whose content is refused stays refused: trying again would only hold up those behind it.
       if (isCoded(caught, 'EVENT_UNDECODABLE') || isCoded(caught, 'invalid_argument') || attempt === tries)
         break;
-      const waitMs = (isCoded(caught) ? caught.retryAfterMs : undefined) ?? retryMs[attempt - 1]!;
+      const leastMs = (isCoded(caught) ? caught.retryAfterMs : undefined) ?? retryMs[attempt - 1]!;
+      // Many events may wait for one thing to come back: they must not all ask for it in the same moment.
+      const waitMs = Math.round(leastMs * (1 + random() / 4));
       const fields = {
         durable,
         type: event.type,

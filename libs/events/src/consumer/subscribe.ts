@@ -30,6 +30,8 @@ export interface SubscribeOptions {
   readonly ackWaitMs?: number;
   /** @default the system's */
   readonly clock?: Clock;
+  /** In [0, 1): spreads waits. @default Math.random */
+  readonly random?: () => number;
 }
 
 export interface Subscription {
@@ -60,11 +62,11 @@ export async function subscribe(bus: Streams, options: SubscribeOptions): Promis
       on.length === 0 ? 'no handlers' : 'two handlers of one type',
       'one handler per type',
     );
-  const { clock = systemClock } = options;
+  const { clock = systemClock, random = Math.random } = options;
   const stopping = new AbortController();
   const contexts = [...new Set(on.map((entry) => entry.type.context))];
   const runs = contexts.map((context) =>
-    consumeContext(bus, context, { ...options, clock }, handlers, stopping.signal),
+    consumeContext(bus, context, { ...options, clock, random }, handlers, stopping.signal),
   );
   return {
     durable,
@@ -82,11 +84,11 @@ export async function subscribe(bus: Streams, options: SubscribeOptions): Promis
 function consumeContext(
   bus: Streams,
   context: Context,
-  options: SubscribeOptions & { readonly clock: Clock },
+  options: SubscribeOptions & Required<Pick<SubscribeOptions, 'clock' | 'random'>>,
   handlers: ReadonlyMap<string, Handler>,
   stopping: AbortSignal,
 ) {
-  const { durable, clock, log } = options;
+  const { durable, clock, random, log } = options;
   const stream = streamOf(context).name;
   const types = options.on.filter((entry) => entry.type.context === context).map((entry) => entry.type);
   const settings = {
@@ -102,6 +104,7 @@ function consumeContext(
   const processing = {
     bus,
     clock,
+    random,
     durable,
     handlers,
     retryMs: options.retryMs ?? defaultRetryMs,
@@ -130,6 +133,7 @@ function consumeContext(
       waitMs = Math.min(waitMs * 2, 1_000);
     }
     const messages = await bus.consume(stream, durable, settings.maxInFlight);
+    failures = 0;
     markReady();
     const stop = () => void messages.close();
     stopping.addEventListener('abort', stop);
@@ -157,19 +161,20 @@ function consumeContext(
     }
   }
 
+  let failures = 0;
   async function run(): Promise<void> {
     const ended = new AbortController();
     void keepAlive(ended.signal);
-    for (let failures = 0; !stopping.aborted; ) {
+    while (!stopping.aborted) {
       try {
         await consume();
-        failures = 0;
       } catch (caught) {
         failures++;
         const { code, message } = from(caught);
         log.warn({ durable, stream, code, err: caught }, `the subscription waits: ${message}`);
       }
-      const waitMs = Math.min(100 * 2 ** failures, 5_000);
+      // Everybody who listens lost the same server: they must not all come back in the same moment.
+      const waitMs = Math.min(100 * 2 ** failures, 5_000) * (0.5 + random() / 2);
       if (!stopping.aborted) await clock.sleep(waitMs, stopping);
     }
     await Promise.all(tails.values());
