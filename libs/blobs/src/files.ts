@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, constants, type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { access, constants, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { notFound } from '@millrace/errors';
+import { type CodedError, notFound } from '@millrace/errors';
 import { hexOf } from './digest.ts';
 import type { BlobInfo, BlobStore, Digest } from './port.ts';
 import { gather, intake, isIntact, verified } from './stream.ts';
+import { createSync } from './sync.ts';
 
 const readBytes = 1 << 20;
 /** Temporary files older than this were left by a crash. */
@@ -13,9 +14,13 @@ const staleMs = 60 * 60 * 1000;
 
 /**
  * Blobs as files: `<folder>/<first two digits>/<64 digits>`. A blob is written under a temporary name, fsynced, renamed,
- * and its folder fsynced, so that after a power cut it is there whole or not at all.
+ * and its folder fsynced, so that after a power cut it is there whole or not at all. `onFatal`: see OpenBlobsOptions.
  */
-export async function openFiles(folder: string): Promise<BlobStore> {
+export async function openFiles(
+  folder: string,
+  onFatal: (error: CodedError) => void = () => {},
+): Promise<BlobStore> {
+  const sync = createSync(onFatal);
   const incoming = join(folder, 'incoming');
   await mkdir(incoming, { recursive: true });
   await sweep(incoming);
@@ -35,19 +40,23 @@ export async function openFiles(folder: string): Promise<BlobStore> {
 
   const store: BlobStore = {
     async put(source, options = {}) {
+      sync.refuse();
       const temporary = join(incoming, randomUUID());
       const input = intake(source, options);
       try {
-        const file = await open(temporary, 'wx', 0o640);
-        await writeAll(file, input.chunks);
+        {
+          await using file = await open(temporary, 'wx', 0o640);
+          for await (const chunk of input.chunks) await file.writeFile(chunk);
+          await sync.file(file);
+        }
         const info = input.finish();
         const path = pathOf(info.digest);
         await mkdir(dirname(path), { recursive: true });
         // Also where it is there already: the bytes there may have been damaged, and whoever put them there may have
         // been killed before the folders were synced.
         await rename(temporary, path);
-        await syncFolder(dirname(path));
-        await syncFolder(folder);
+        await sync.folder(dirname(path));
+        await sync.folder(folder);
         return info;
       } finally {
         await rm(temporary, { force: true });
@@ -92,30 +101,13 @@ export async function openFiles(folder: string): Promise<BlobStore> {
         if (!after) return;
       }
     },
-    check: () => access(folder, constants.R_OK | constants.W_OK),
+    check: async () => {
+      sync.refuse();
+      await access(folder, constants.R_OK | constants.W_OK);
+    },
     close: async () => {},
   };
   return store;
-}
-
-async function writeAll(file: FileHandle, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-  try {
-    for await (const chunk of chunks) await file.writeFile(chunk);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  // Windows cannot open a folder to sync it; its renames are journaled.
-  if (process.platform === 'win32') return;
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 async function sweep(incoming: string): Promise<void> {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { invalidField } from '@millrace/errors';
+import { type CodedError, invalidField } from '@millrace/errors';
 import { openFiles } from './files.ts';
 import type { BlobStore } from './port.ts';
 
@@ -12,14 +12,20 @@ export interface OpenBlobsOptions {
   readonly url: string;
   /** Where a remote store keeps local copies. @default `.millrace/blob-cache` */
   readonly cacheDir?: string;
+  /**
+   * Called once when the disk failed to confirm a write (files only). The store takes no more; the process should end,
+   * for only a restart tells what is on the disk.
+   */
+  readonly onFatal?: (error: CodedError) => void;
 }
 
 /** Opens the object store a URL names. INVALID_FIELD `BLOBS_URL` for any other text, which is not repeated: it may hold a secret. */
 export async function openBlobs(options: OpenBlobsOptions): Promise<BlobStore> {
   if (options.url.startsWith('file:')) {
-    return openFiles(
-      options.url.startsWith('file://') ? fileURLToPath(options.url) : options.url.slice('file:'.length),
-    );
+    const path = options.url.startsWith('file://')
+      ? fileURLToPath(options.url)
+      : options.url.slice('file:'.length);
+    return openFiles(path, options.onFatal);
   }
   const url = URL.parse(options.url.replace(/^s3\+/, ''));
   const [, bucket = '', path = ''] = /^\/([^/]+)\/?(.*?)\/?$/.exec(url?.pathname ?? '') ?? [];

@@ -2,10 +2,6 @@ import { defineCodes } from '@millrace/errors';
 
 /** The codes that only a document store answers with. */
 export const documentCodes = defineCodes({
-  STORE_FAILED: {
-    kind: 'unavailable',
-    meaning: 'The disk did not confirm a write; the store takes no more until the service is started again.',
-  },
   STORE_CORRUPT: { kind: 'data_loss', meaning: 'The database file is damaged; restore it from a backup.' },
   STORE_LAYOUT_NEWER: {
     kind: 'failed_precondition',

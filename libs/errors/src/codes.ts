@@ -28,6 +28,10 @@ export const codes = defineCodes({
   TOO_LARGE: { kind: 'resource_exhausted', meaning: 'The message or upload is larger than the limit.' },
   OVERLOADED: { kind: 'resource_exhausted', meaning: 'A bounded queue is full; retry later.' },
   DISK_FULL: { kind: 'resource_exhausted', meaning: 'The storage has no space left.' },
+  STORE_FAILED: {
+    kind: 'unavailable',
+    meaning: 'The disk did not confirm a write; the store takes no more until the service is started again.',
+  },
   UNAVAILABLE: { kind: 'unavailable', meaning: 'Something this call needs cannot be reached; retry.' },
   DEADLINE_EXCEEDED: { kind: 'deadline_exceeded', meaning: 'The call did not finish within its deadline.' },
   DEADLINE_REQUIRED: { kind: 'invalid_argument', meaning: 'The call carries no deadline.' },

@@ -5,6 +5,7 @@ import type { Kind } from './kinds.ts';
 const systemErrors: Readonly<Record<string, readonly [Kind, string, string]>> = {
   ENOSPC: ['resource_exhausted', 'DISK_FULL', 'the storage has no space left; free some and retry'],
   EDQUOT: ['resource_exhausted', 'DISK_FULL', 'the storage quota is used up; free some and retry'],
+  EIO: ['unavailable', 'UNAVAILABLE', 'the disk could not be read or written; check it and retry'],
   ECONNREFUSED: ['unavailable', 'UNAVAILABLE', 'a service this call needs refuses connections; retry'],
   ECONNRESET: ['unavailable', 'UNAVAILABLE', 'a connection this call needs was reset; retry'],
   ETIMEDOUT: ['unavailable', 'UNAVAILABLE', 'a connection this call needs timed out; retry'],

@@ -105,7 +105,7 @@ async function start<R extends SettingRows>(
     documents: async (collections) =>
       keep(await openOwnDocuments(place, [...collections, damagesSpec], options)),
     blobs: async () => {
-      blobs = keep(await openOwnBlobs(place));
+      blobs = keep(await openOwnBlobs(place, options));
       return watchBlobs(
         blobs,
         () => damages,

@@ -13,7 +13,7 @@ export interface Place {
   readonly config: CommonConfig;
 }
 
-interface DocumentOptions {
+interface StoreOptions {
   readonly now?: () => number;
   readonly onFatal?: (error: CodedError) => void;
 }
@@ -22,7 +22,7 @@ interface DocumentOptions {
 export function openOwnDocuments(
   { folder, context, config }: Place,
   collections: readonly AnyCollectionSpec[],
-  { now, onFatal }: DocumentOptions,
+  { now, onFatal }: StoreOptions,
 ): Promise<DocumentStore> {
   const { MONGODB_URL } = config;
   const url = MONGODB_URL ? databaseOf(MONGODB_URL, context) : `sqlite:${join(folder, 'documents.db')}`;
@@ -30,11 +30,14 @@ export function openOwnDocuments(
 }
 
 /** Opens a service's blobs: below the URL's, under the context, so that what one removes another keeps; or files in its folder. */
-export function openOwnBlobs({ folder, context, config }: Place): Promise<BlobStore> {
+export function openOwnBlobs(
+  { folder, context, config }: Place,
+  { onFatal }: Pick<StoreOptions, 'onFatal'>,
+): Promise<BlobStore> {
   const url = config.BLOBS_URL
     ? `${config.BLOBS_URL.replace(/\/$/, '')}/${context}`
     : `file:${join(folder, 'blobs')}`;
-  return openBlobs({ url, cacheDir: join(folder, 'blob-cache') });
+  return openBlobs({ url, cacheDir: join(folder, 'blob-cache'), ...(onFatal ? { onFatal } : {}) });
 }
 
 /** Each service has a database of its own: the URL's with the context behind it. */

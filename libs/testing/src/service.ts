@@ -46,6 +46,8 @@ export interface TestService extends AsyncDisposable {
   readonly logs: readonly string[];
   /** Resolves when it has come to its race point: it is dead or frozen then. */
   readonly reached: Promise<void>;
+  /** Waits until its present life is over, and gives the exit code; null when a signal ended it. */
+  ended(): Promise<number | null>;
   /** Ends it with SIGKILL. */
   kill9(): Promise<void>;
   /** Starts it again with the same settings and data; ends it first, in order, if it runs. */
@@ -111,6 +113,12 @@ export async function startService(name: ServiceName, options: ServiceOptions = 
     logs,
     get pid() {
       return child?.pid ?? 0;
+    },
+    ended: () => {
+      const living = child;
+      if (!living || living.exitCode !== null || living.signalCode !== null)
+        return Promise.resolve(living?.exitCode ?? null);
+      return new Promise((resolve) => living.once('exit', resolve));
     },
     kill9: async () => void (await end('SIGKILL')),
     restart: async () => {
