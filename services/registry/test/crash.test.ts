@@ -1,23 +1,16 @@
-import { join } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
-import { openBlobs } from '@millrace/blobs';
 import { AliasMoveCause } from '@millrace/contracts/registry';
 import { registryEvents } from '@millrace/contracts/registry-events';
-import { createRequestLedger, newId, openDocuments } from '@millrace/documents';
-import { defaultLimits } from '@millrace/onnx';
+import { newId } from '@millrace/documents';
 import { type TempDir, tempDir } from '@millrace/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findAlias } from '../src/domain/alias.ts';
 import { newLine } from '../src/domain/line.ts';
-import { createExaminer } from '../src/examination/examiner.ts';
-import { celExpressions } from '../src/expression/expressions.ts';
 import { promote, settle } from '../src/flows/promotion.ts';
 import { register } from '../src/flows/registration.ts';
 import { jobs } from '../src/jobs.ts';
 import type { Registry } from '../src/registry.ts';
-import { collections } from '../src/store/collections.ts';
-import { registryStore } from '../src/store/store.ts';
-import { modelFile } from './running.ts';
+import { modelFile, openRegistry } from './running.ts';
 
 let folder: TempDir;
 let registry: Registry;
@@ -26,18 +19,7 @@ let later = 0;
 beforeEach(async () => {
   folder = tempDir();
   later = 0;
-  const documents = await openDocuments({ url: `sqlite:${join(folder.path, 'documents.db')}`, collections });
-  const blobs = await openBlobs({ url: `file:${join(folder.path, 'blobs')}` });
-  registry = {
-    store: registryStore(documents),
-    blobs,
-    examiner: createExaminer(blobs, defaultLimits),
-    maxModelBytes: defaultLimits.maxBytes,
-    ledger: createRequestLedger(documents),
-    expressions: celExpressions(),
-    log: { info() {}, warn() {}, error() {}, debug() {} } as unknown as Registry['log'],
-    now: () => Date.now() + later,
-  };
+  registry = await openRegistry(folder.path, () => Date.now() + later);
   await registry.store.lines.insert('p/m', newLine('p', 'm'));
 });
 afterEach(async () => {

@@ -1,11 +1,19 @@
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { openBlobs } from '@millrace/blobs';
 import { loadSettings } from '@millrace/config';
 import { LineageService, type ModelVersion, RegistryService } from '@millrace/contracts/registry';
-import { createModel, logisticClassifier, writeModel } from '@millrace/onnx';
+import { createRequestLedger, openDocuments } from '@millrace/documents';
+import { createModel, defaultLimits, logisticClassifier, writeModel } from '@millrace/onnx';
 import { createClient, grpcTransport, silent } from '@millrace/rpc';
 import { type RunningService, startService } from '@millrace/service';
 import { tempDir } from '@millrace/testing';
 import { settings } from '../src/config.ts';
+import { createExaminer } from '../src/examination/examiner.ts';
+import { celExpressions } from '../src/expression/expressions.ts';
+import type { Registry } from '../src/registry.ts';
+import { collections } from '../src/store/collections.ts';
+import { registryStore } from '../src/store/store.ts';
 import { build } from '../src/wiring.ts';
 
 export type RunningRegistry = Awaited<ReturnType<typeof startRegistry>>;
@@ -41,6 +49,22 @@ export async function startRegistry(env: Record<string, string> = {}) {
       await service.stop();
       await folder.remove();
     },
+  };
+}
+
+/** What the registry's flows and handlers work with, in a folder, without server and process. */
+export async function openRegistry(folder: string, now = Date.now): Promise<Registry> {
+  const documents = await openDocuments({ url: `sqlite:${join(folder, 'documents.db')}`, collections });
+  const blobs = await openBlobs({ url: `file:${join(folder, 'blobs')}` });
+  return {
+    store: registryStore(documents),
+    blobs,
+    examiner: createExaminer(blobs, defaultLimits),
+    maxModelBytes: defaultLimits.maxBytes,
+    ledger: createRequestLedger(documents),
+    expressions: celExpressions(),
+    log: silentLog,
+    now,
   };
 }
 

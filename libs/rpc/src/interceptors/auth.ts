@@ -41,6 +41,13 @@ export function permissionOf(method: DescMethod, table: Permissions = {}): strin
   return table[`${service}/${method.name}`] ?? table[service] ?? standard[service];
 }
 
+/** PERMISSION_DENIED unless they may; for what a method allows to some of its callers only. */
+export function requirePermission({ subject, permissions }: Identity, permission: string): void {
+  if (permissions === 'all' || permissions.has(permission)) return;
+  const text = `${subject} lacks the permission ${permission}`;
+  throw new CodedError('permission_denied', 'PERMISSION_DENIED', text, { details: { permission } });
+}
+
 /** Finds out who calls and refuses whoever lacks the permission. */
 export function authentication(permission: string, authenticate: Authenticate | undefined): Interceptor {
   if (!authenticate) return (call, next) => next(call);
@@ -53,10 +60,7 @@ export function authentication(permission: string, authenticate: Authenticate | 
     const { method, peer, metadata } = call;
     const credentials = { method, peer, metadata, certificate: call.wire.certificate?.() };
     const identity = await call.untilEnded(Promise.resolve(authenticate(credentials)));
-    if (identity.permissions !== 'all' && !identity.permissions.has(permission)) {
-      const text = `${identity.subject} lacks the permission ${permission}`;
-      throw new CodedError('permission_denied', 'PERMISSION_DENIED', text, { details: { permission } });
-    }
+    requirePermission(identity, permission);
     call.identity = identity;
     return next(call);
   };

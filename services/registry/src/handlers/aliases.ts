@@ -1,7 +1,7 @@
 import { names } from '@millrace/contracts';
 import { RegistryService } from '@millrace/contracts/registry';
 import { invalidField, notFound, wrongState } from '@millrace/errors';
-import type { CallContext, Handlers } from '@millrace/rpc';
+import { type CallContext, type Handlers, requirePermission } from '@millrace/rpc';
 import {
   type Alias,
   findAlias,
@@ -30,6 +30,9 @@ type Methods =
   | 'getAlias'
   | 'listAliases'
   | 'listAliasMoves';
+
+/** What a caller needs besides the method's own permission to set an alias that has gates. */
+const bypassPermission = 'registry.gates.bypass';
 
 export function aliasHandlers(registry: Registry): Pick<Handlers<typeof RegistryService>, Methods> {
   const { store } = registry;
@@ -79,6 +82,7 @@ export function aliasHandlers(registry: Registry): Pick<Handlers<typeof Registry
   return {
     async setAlias(request, context) {
       const ref = aliasRef(request.name);
+      if (request.bypassGates) requirePermission(context.identity, bypassPermission);
       return mutating(registry, method.setAlias, ref.project, request, async ({ id }) => {
         const { version, bypassGates } = request;
         const { doc } = await store.version({ ...ref, version });

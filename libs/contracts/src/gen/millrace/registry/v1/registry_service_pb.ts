@@ -900,7 +900,7 @@ export type SetAliasRequest = Message<"millrace.registry.v1.SetAliasRequest"> & 
   version: number;
 
   /**
-   * Set it although it has gates; kept in the history.
+   * Set it although it has gates; kept in the history. Needs the permission `registry.gates.bypass` besides the method's.
    *
    * @generated from field: bool bypass_gates = 3;
    */
@@ -2024,7 +2024,7 @@ export const RegistryService: GenService<{
   },
   /**
    * Points an alias at a version without asking its gates. FAILED_PRECONDITION when the alias has gates, unless
-   * `bypass_gates`.
+   * `bypass_gates`, which needs the permission `registry.gates.bypass` besides.
    *
    * @generated from rpc millrace.registry.v1.RegistryService.SetAlias
    */
