@@ -88,8 +88,8 @@ export function createCollection<T>(
   }
 
   return {
-    get: async (id) => read(id),
-    getMany: async (ids) => ids.map(read),
+    get: (id) => writer.read(() => read(id)),
+    getMany: (ids) => writer.read(() => ids.map(read)),
     async insert(id, doc, options = {}) {
       checkId(spec, id);
       return writer.write(() => {
@@ -118,8 +118,8 @@ export function createCollection<T>(
         removeMarks(db, spec.name, id);
         record(options.emit);
       }),
-    find: async (query) => findRows(db, spec, query, toVersioned<T>),
-    count: async (where) => countRows(db, spec, where),
+    find: (query) => writer.read(() => findRows(db, spec, query, toVersioned<T>)),
+    count: (where) => writer.read(() => countRows(db, spec, where)),
   };
 }
 

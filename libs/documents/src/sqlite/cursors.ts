@@ -5,8 +5,10 @@ import type { Writer } from './writer.ts';
 /** Durable positions in a SQLite file. */
 export function createCursors(db: Database, writer: Writer): Cursors {
   return {
-    get: async (name) =>
-      (db.one('SELECT position FROM cursors WHERE name = ?', name)?.position as number) ?? 0,
+    get: (name) =>
+      writer.read(
+        () => (db.one('SELECT position FROM cursors WHERE name = ?', name)?.position as number) ?? 0,
+      ),
     set: (name, position, { force = false } = {}) =>
       writer.write(() => {
         const rule = force ? 'excluded.position' : 'max(position, excluded.position)';

@@ -22,7 +22,7 @@ export interface Database {
 const maxStatements = 500;
 
 /** A database that lives and ends with its connection: for simulations, which open thousands. */
-const inMemory = ':memory:';
+export const inMemory = ':memory:';
 
 /** Opens a file, made if need be, for durable writing; `:memory:` is no file and keeps nothing. */
 export function openDatabase(file: string): Database {
@@ -52,7 +52,7 @@ export function openDatabase(file: string): Database {
       const message = `${file} is on a file system without shared memory (a network share?); use a local disk`;
       throw new CodedError('failed_precondition', 'WRONG_STATE', message);
     }
-    // With NORMAL, commits in the write-ahead log are not synced: a power cut lost every one of a test's commits.
+    // Until the writer syncs the log itself, SQLite does at each commit; with NORMAL a power cut loses commits.
     guard(() => db.exec('PRAGMA synchronous = FULL'));
   } catch (caught) {
     db.close();

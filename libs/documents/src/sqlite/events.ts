@@ -22,7 +22,7 @@ export function appendEvents(db: Database, events: readonly EventDraft[]): void 
 export function createEventLog(db: Database, writer: Writer): EventLog {
   const last = () => (db.one(`SELECT seq FROM sqlite_sequence WHERE name = 'events'`)?.seq as number) ?? 0;
   return {
-    async read({ after, limit, project, types }) {
+    read({ after, limit, project, types }) {
       const terms = ['sequence > ?'];
       const values: (string | number)[] = [after];
       if (project !== undefined) {
@@ -34,12 +34,14 @@ export function createEventLog(db: Database, writer: Writer): EventLog {
         values.push(...types);
       }
       const sql = `SELECT * FROM events WHERE ${terms.join(' AND ')} ORDER BY sequence LIMIT ?`;
-      return db.all(sql, ...values, limit).map(toEvent);
+      return writer.read(() => db.all(sql, ...values, limit).map(toEvent));
     },
-    has: async (id) => db.one('SELECT 1 FROM events WHERE id = ?', id) !== undefined,
-    last: async () => last(),
-    first: async () =>
-      (db.one('SELECT min(sequence) AS first FROM events')?.first as number | null) ?? last() + 1,
+    has: (id) => writer.read(() => db.one('SELECT 1 FROM events WHERE id = ?', id) !== undefined),
+    last: () => writer.read(last),
+    first: () =>
+      writer.read(
+        () => (db.one('SELECT min(sequence) AS first FROM events')?.first as number | null) ?? last() + 1,
+      ),
     onCommit: (wake) => writer.onEvents(wake),
     trim: (upTo) => writer.write(() => void db.run('DELETE FROM events WHERE sequence <= ?', upTo)),
   };

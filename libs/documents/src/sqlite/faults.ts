@@ -29,11 +29,8 @@ export function mapFault(caught: unknown, file: string): unknown {
     case result.busy:
     case result.locked:
       return unavailable('the document store (another process is writing)', { cause: caught });
-    case result.ioError: {
-      const message =
-        'the disk did not confirm a write; the store takes no more until the service is restarted';
-      return new CodedError('unavailable', 'STORE_FAILED', message, { cause: caught });
-    }
+    case result.ioError:
+      return diskFailed(caught);
     case result.corrupt:
     case result.notDatabase: {
       const message = `${file} is damaged or not a database; restore it from a backup`;
@@ -47,6 +44,12 @@ export function mapFault(caught: unknown, file: string): unknown {
     default:
       return caught;
   }
+}
+
+/** The error of a disk that did not take or confirm a write. */
+export function diskFailed(cause: unknown): CodedError {
+  const message = 'the disk did not confirm a write; the store takes no more until the service is restarted';
+  return new CodedError('unavailable', 'STORE_FAILED', message, { cause });
 }
 
 /**

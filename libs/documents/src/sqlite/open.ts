@@ -3,28 +3,37 @@ import type { OpenOptions } from '../open.ts';
 import type { AnyCollectionSpec, Collection, DocumentStore } from '../port.ts';
 import { createCollection } from './collection.ts';
 import { createCursors } from './cursors.ts';
-import { openDatabase } from './database.ts';
+import { inMemory, openDatabase } from './database.ts';
 import { createEventLog } from './events.ts';
 import { prepareLayout } from './layout.ts';
 import { createLeases } from './leases.ts';
+import { type LogSync, openLogSync } from './log-sync.ts';
 import { verifyFile } from './verify.ts';
 import { createWriter } from './writer.ts';
 
 /** Opens a store in a SQLite file. */
-export function openSqlite(
+export async function openSqlite(
   file: string,
   specs: readonly AnyCollectionSpec[],
   options: Pick<OpenOptions, 'now' | 'onFatal'>,
-): DocumentStore {
+): Promise<DocumentStore> {
   const now = options.now ?? Date.now;
   const db = openDatabase(file);
+  const probe = () => void db.run('INSERT OR REPLACE INTO probe(id, at) VALUES (1, ?)', Math.trunc(now()));
+  let log: LogSync | undefined;
   try {
     prepareLayout(db, specs);
+    if (file !== inMemory) {
+      // A first write makes the log, and SQLite syncs it and its folder; whatever an earlier process left is on the disk then.
+      probe();
+      log = await openLogSync(file);
+      db.exec('PRAGMA synchronous = NORMAL');
+    }
   } catch (caught) {
     db.close();
     throw caught;
   }
-  const writer = createWriter(db, options.onFatal ?? (() => {}));
+  const writer = createWriter({ db, log, onFatal: options.onFatal ?? (() => {}) });
   const collections = new Map<string, Collection<unknown>>(
     specs.map((spec) => [spec.name, createCollection<unknown>(db, writer, spec, now)]),
   );
@@ -38,15 +47,13 @@ export function openSqlite(
     events: createEventLog(db, writer),
     cursors: createCursors(db, writer),
     leases: createLeases(db, writer, now),
-    check: () =>
-      writer.write(
-        () => void db.run('INSERT OR REPLACE INTO probe(id, at) VALUES (1, ?)', Math.trunc(now())),
-      ),
+    check: () => writer.write(probe),
     verify: () => verifyFile(file),
     async close() {
       if (closed) return;
       closed = true;
-      writer.close();
+      await writer.close();
+      await log?.close();
       db.close();
     },
   };
