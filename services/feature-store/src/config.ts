@@ -32,6 +32,11 @@ export const settings = defineSettings({
     default: '2048',
     meaning: 'Memory of one DuckDB job in megabytes; beyond it, it spills to disk.',
   }),
+  DUCKDB_DISK_MB: setting({
+    schema: whole(128, 100_000_000),
+    default: '16384',
+    meaning: 'Disk that one DuckDB job may spill to, in megabytes; beyond it, it fails.',
+  }),
   DUCKDB_THREADS: setting({ schema: whole(1, 256), default: '2', meaning: 'Threads of one DuckDB job.' }),
   JOB_CONCURRENCY: setting({ schema: whole(1, 16), default: '1', meaning: 'How many jobs run at once.' }),
   JOB_LEASE_MS: setting({

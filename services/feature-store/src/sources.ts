@@ -48,7 +48,7 @@ export async function openView(sources: Sources, view: FeatureView): Promise<Loc
 
 /** A SELECT of the rows of a view's source, as of `viewRows`. */
 export async function batchRows(engine: Engine, view: FeatureView, source: LocalSource): Promise<string> {
-  const sql = view.sql.trim() === '' ? '' : await checkSelect(engine.connection, view.sql, 'sql');
+  const sql = view.sql.trim() === '' ? '' : await checkSelect(engine, view.sql, 'sql');
   return viewRows(view, viewPlan(view), transformed(source, sql));
 }
 

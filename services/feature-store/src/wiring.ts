@@ -4,6 +4,7 @@ import type { Config } from '@millrace/config';
 import type { Deps, Parts } from '@millrace/service';
 import type { settings } from './config.ts';
 import { hourUs } from './domain/time.ts';
+import { createProcesses } from './duckdb/processes.ts';
 import { featureStore } from './handlers/index.ts';
 import { createJobs } from './jobs/index.ts';
 import { createKeyCache } from './online/key-cache.ts';
@@ -23,10 +24,13 @@ export async function build(config: Config<typeof settings>, deps: Deps): Promis
   // What a killed process left behind.
   await rm(workDir, { recursive: true, force: true });
   await mkdir(workDir, { recursive: true });
+  const processes = createProcesses();
   const engine = {
     workDir: await realpath(workDir),
     memoryMb: config.DUCKDB_MEMORY_MB,
+    diskMb: config.DUCKDB_DISK_MB,
     threads: config.DUCKDB_THREADS,
+    processes,
   };
   const roots = config.SOURCE_ROOTS.split(',')
     .map((root) => root.trim())
@@ -51,5 +55,6 @@ export async function build(config: Config<typeof settings>, deps: Deps): Promis
     implementations: [featureStore({ ...parts, maxUploadBytes: config.MAX_UPLOAD_MB * 1024 * 1024 })],
     store: store.documents,
     jobs: createJobs(parts, jobSettings, log),
+    close: () => processes.close(),
   };
 }

@@ -13,9 +13,17 @@ import { createClient, grpcTransport, silent } from '@millrace/rpc';
 import { startService } from '@millrace/service';
 import { tempDir } from '@millrace/testing';
 import { settings } from '../src/config.ts';
+import type { EngineOptions } from '../src/duckdb/engine.ts';
+import { createProcesses } from '../src/duckdb/processes.ts';
 import { build } from '../src/wiring.ts';
 
 export const parent = 'projects/default';
+
+/** Options of an engine that works in a folder. */
+export const engineIn = (workDir: string): EngineOptions => ({
+  ...{ workDir, memoryMb: 512, diskMb: 1024, threads: 2 },
+  processes: createProcesses(),
+});
 export const hour = { seconds: 3600n };
 
 const log = { ...silent, child: () => log } as Parameters<typeof startService>[1]['log'];

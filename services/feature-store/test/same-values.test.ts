@@ -14,6 +14,7 @@ import { withEngine } from '../src/duckdb/engine.ts';
 import { loadTables } from '../src/duckdb/load.ts';
 import { joinView } from '../src/duckdb/point-in-time.ts';
 import { viewRows } from '../src/duckdb/relation.ts';
+import { engineIn } from './harness.ts';
 import { naive, type Row } from './reference.ts';
 
 const windows = [5 * minuteUs, hourUs, 3 * hourUs, 12 * hourUs, 24 * hourUs, 12 * dayUs];
@@ -85,10 +86,12 @@ const row = fc.record({
   p: fc.constantFrom(null, 'one', 'two', '\u{1f600}', '\uffee'),
 });
 
+const workDir = join(tmpdir(), 'millrace-same-values');
+mkdirSync(workDir, { recursive: true });
+const engineOptions = engineIn(workDir);
+
 async function offline(rows: readonly Row[], asked: readonly { key: string | null; at: number }[]) {
-  const workDir = join(tmpdir(), 'millrace-same-values');
-  mkdirSync(workDir, { recursive: true });
-  return withEngine({ workDir, memoryMb: 512, threads: 2 }, [], async (engine) => {
+  return withEngine(engineOptions, [], async (engine) => {
     const cells = (of: (row: Row) => Cell) => rows.map(of);
     const us = (n: number | null) => (n === null ? null : BigInt(n));
     await loadTables(engine, 'given', [

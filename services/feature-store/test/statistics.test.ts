@@ -4,16 +4,17 @@ import { expect, it } from 'vitest';
 import { withEngine } from '../src/duckdb/engine.ts';
 import { loadTables } from '../src/duckdb/load.ts';
 import { statisticsOf } from '../src/duckdb/statistics.ts';
+import { engineIn } from './harness.ts';
 
 it('the bins of a histogram hold every finite value, each its lower bound and the last its upper one', async () => {
   await using dir = tempDir();
+  const options = engineIn(dir.path);
   const value = fc.oneof(
     fc.integer({ min: -3, max: 3 }),
     fc.double(),
     fc.constantFrom(null, Number.NaN, Number.POSITIVE_INFINITY, 0, 5e-324, 1.7976931348623157e308),
   );
   const property = fc.asyncProperty(fc.array(value, { maxLength: 200 }), async (values) => {
-    const options = { workDir: dir.path, memoryMb: 256, threads: 1 };
     const found = await withEngine(options, [], async (engine) => {
       const column = { name: 'v', type: 'double' as const };
       await loadTables(engine, 'given', [

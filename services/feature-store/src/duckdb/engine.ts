@@ -1,74 +1,78 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
-import { macros } from './macros.ts';
-import { literal } from './quote.ts';
+import type { ColumnType } from '../domain/definition.ts';
+import type { Processes } from './processes.ts';
+import type { Ask, Columns } from './protocol.ts';
 
 export interface EngineOptions {
   /** A folder in which each engine gets a folder of its own, for spilled data and results. */
   readonly workDir: string;
   readonly memoryMb: number;
+  readonly diskMb: number;
   readonly threads: number;
+  readonly processes: Processes;
 }
 
-/** A DuckDB of its own in memory, locked: it reads the allowed files, writes below its folder, and nothing else. */
+/**
+ * A DuckDB in memory, in a process of its own, locked: it reads the allowed files, writes below its folder, and
+ * nothing else. Whatever a query does to it, it does to nobody else. A query that takes more memory than it may, or
+ * breaks DuckDB, fails with ENGINE_LOST.
+ */
 export interface Engine {
   /** Its own folder, removed when it closes. */
   readonly folder: string;
-  readonly connection: DuckDBConnection;
   run(sql: string): Promise<void>;
   /** The columns of a small result, as JavaScript values: BIGINT and HUGEINT are bigints, DOUBLE are numbers. */
-  columns(sql: string): Promise<readonly (readonly unknown[])[]>;
+  columns(sql: string): Promise<Columns>;
+  /** The rows of a result, some at a time; nothing else is asked until it ends. */
+  chunks(sql: string): AsyncIterable<Columns>;
+  /** Appends rows to a temporary table with columns of these types; times are whole microseconds. */
+  append(table: string, types: readonly ColumnType[], rows: Columns): Promise<void>;
   close(): Promise<void>;
 }
 
 /**
  * Opens an engine that can read these files only. An engine lives for one piece of work, so that one caller's SQL never
- * meets another's data. `signal` interrupts what runs.
+ * meets another's data. `signal` kills it: what DuckDB's functions have begun cannot be interrupted.
  */
-export async function openEngine(
+async function openEngine(
   options: EngineOptions,
   files: readonly string[],
   signal?: AbortSignal,
 ): Promise<Engine> {
-  const folder = await mkdtemp(join(options.workDir, 'duckdb-'));
-  const instance = await DuckDBInstance.create(':memory:', {
-    threads: String(options.threads),
-    memory_limit: `${options.memoryMb}MB`,
-    temp_directory: join(folder, 'spill'),
-    autoinstall_known_extensions: 'false',
-    autoload_known_extensions: 'false',
-    allow_community_extensions: 'false',
-    extension_directory: join(folder, 'extensions'),
-  });
-  const connection = await instance.connect();
-  const interrupt = () => connection.interrupt();
-  signal?.addEventListener('abort', interrupt);
+  signal?.throwIfAborted();
+  const { workDir, memoryMb, diskMb, threads, processes } = options;
+  const folder = await mkdtemp(join(workDir, 'duckdb-'));
+  const process = processes.take();
+  const kill = () => void process.kill();
+  signal?.addEventListener('abort', kill);
+  const ask = async (question: Ask) => {
+    signal?.throwIfAborted();
+    return process.ask(question);
+  };
   const engine: Engine = {
     folder,
-    connection,
-    run: async (sql) => {
-      signal?.throwIfAborted();
-      await connection.run(sql);
+    run: async (sql) => void (await ask({ do: 'run', sql })),
+    columns: (sql) => ask({ do: 'columns', sql }),
+    async *chunks(sql) {
+      await ask({ do: 'stream', sql });
+      for (;;) {
+        const columns = await ask({ do: 'next' });
+        if (columns.length === 0) return;
+        yield columns;
+      }
     },
-    columns: async (sql) => {
-      signal?.throwIfAborted();
-      return (await connection.runAndReadAll(sql)).getColumnsJS();
-    },
+    append: async (table, types, rows) => void (await ask({ do: 'append', table, types, rows })),
     close: async () => {
-      signal?.removeEventListener('abort', interrupt);
-      connection.closeSync();
-      instance.closeSync();
+      signal?.removeEventListener('abort', kill);
+      const [[reusable] = []] = await process.ask({ do: 'close' }).catch(() => []);
+      if (reusable) processes.giveBack(process);
+      else await process.kill();
       await rm(folder, { recursive: true, force: true });
     },
   };
   try {
-    await engine.run("SET TimeZone = 'UTC'");
-    for (const macro of macros) await engine.run(macro);
-    await engine.run(`SET allowed_paths = [${files.map(literal).join(', ')}]`);
-    await engine.run(`SET allowed_directories = [${literal(`${folder}/`)}]`);
-    await engine.run('SET enable_external_access = false');
-    await engine.run('SET lock_configuration = true');
+    await ask({ do: 'open', opening: { folder, files, memoryMb, diskMb, threads } });
   } catch (error) {
     await engine.close();
     throw error;

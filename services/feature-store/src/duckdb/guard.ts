@@ -1,5 +1,5 @@
-import type { DuckDBConnection } from '@duckdb/node-api';
 import { CodedError, invalidField } from '@millrace/errors';
+import type { Engine } from './engine.ts';
 import { literal } from './quote.ts';
 
 /** The table that a transformation reads. */
@@ -24,9 +24,9 @@ interface Tree {
  * common table expressions, with functions that always give the same answer. Gives the statement back as DuckDB
  * writes it, so that nothing of the caller's text but its meaning gets into other SQL. INVALID_FIELD names `field`.
  */
-export async function checkSelect(connection: DuckDBConnection, sql: string, field: string): Promise<string> {
-  const parsed = await one(connection, `SELECT json_serialize_sql(${literal(sql)})`, field);
-  const tree = JSON.parse(parsed) as Tree;
+export async function checkSelect(engine: Engine, sql: string, field: string): Promise<string> {
+  const parsed = await one(engine, `SELECT json_serialize_sql(${literal(sql)})`, field);
+  const tree = readTree(parsed, field);
   if (tree.error === true) throw invalidField(field, String(tree.error_message), allowed);
   const statements = tree.statements as readonly Tree[];
   if (statements.length !== 1) throw invalidField(field, `${statements.length} statements`, allowed);
@@ -34,13 +34,25 @@ export async function checkSelect(connection: DuckDBConnection, sql: string, fie
   const functions = new Set<string>();
   gather(statements[0], names, functions, 0, field);
   checkTables(statements[0], names, field);
-  await checkFunctions(connection, functions, field);
-  return one(connection, `SELECT json_deserialize_sql(${literal(parsed)}::JSON)`, field);
+  await checkFunctions(engine, functions, field);
+  return one(engine, `SELECT json_deserialize_sql(${literal(parsed)}::JSON)`, field);
 }
+
+function readTree(text: string, field: string): Tree {
+  try {
+    return JSON.parse(text) as Tree;
+  } catch {
+    // DuckDB writes numbers that no double holds as `Infinity`, which is no JSON.
+    throw invalidField(field, 'holds a number that no double holds', 'numbers up to 1.7e308');
+  }
+}
+
+/** Levels of DuckDB's tree; an expression in another is two or three further down. Its binder's time grows with them. */
+const maxDepth = 250;
 
 /** Collects the names of common table expressions and the functions that are called. */
 function gather(node: unknown, names: Set<string>, functions: Set<string>, depth: number, field: string) {
-  if (depth > 2000) throw invalidField(field, 'nested too deeply', 'fewer levels');
+  if (depth > maxDepth) throw invalidField(field, 'nested too deeply', 'fewer levels');
   if (node === null || typeof node !== 'object') return;
   if (!Array.isArray(node)) {
     const tree = node as Tree;
@@ -88,20 +100,16 @@ function checkFrom(table: unknown, field: string): void {
   if (!fromTypes.has(type)) throw invalidField(field, `reads a ${type}`, allowed);
 }
 
-async function checkFunctions(
-  connection: DuckDBConnection,
-  functions: ReadonlySet<string>,
-  field: string,
-): Promise<void> {
+async function checkFunctions(engine: Engine, functions: ReadonlySet<string>, field: string): Promise<void> {
   if (functions.size === 0) return;
   const asked = [...functions];
-  const result = await connection.runAndReadAll(
+  const result = await engine.columns(
     `SELECT DISTINCT function_name FROM duckdb_functions() WHERE internal AND schema_name IN ('main', 'pg_catalog')
      AND function_name IN (${asked.map(literal).join(', ')})
      AND (stability = 'CONSISTENT' OR function_type IN ('aggregate', 'macro'))
      AND function_name NOT IN (SELECT function_name FROM duckdb_functions() WHERE stability IN ('VOLATILE', 'CONSISTENT_WITHIN_QUERY'))`,
   );
-  const known = new Set(result.getColumnsJS()[0]?.map(String));
+  const known = new Set(result[0]?.map(String));
   // Window functions proper are not in the catalogue, and neither are grammar's own.
   const grammar =
     /^(row_number|rank|dense_rank|percent_rank|cume_dist|ntile|lag|lead|first_value|last_value|nth_value|fill|unnest|coalesce|ifnull|try|grouping|struct_pack|list_value|row)$/;
@@ -112,9 +120,9 @@ async function checkFunctions(
   }
 }
 
-async function one(connection: DuckDBConnection, sql: string, field: string): Promise<string> {
+async function one(engine: Engine, sql: string, field: string): Promise<string> {
   try {
-    return String((await connection.runAndReadAll(sql)).getColumnsJS()[0]?.[0]);
+    return String((await engine.columns(sql))[0]?.[0]);
   } catch (cause) {
     throw sqlError(cause, field);
   }
@@ -124,7 +132,7 @@ async function one(connection: DuckDBConnection, sql: string, field: string): Pr
 export function sqlError(cause: unknown, field: string): unknown {
   if (cause instanceof CodedError || !(cause instanceof Error)) return cause;
   const about =
-    /^(Parser|Binder|Catalog|Conversion|Out of Range|Invalid Input|Syntax|Type|Mismatch Type|Not implemented|Expression)\b[^:]*: ?/i;
+    /^(Parser|Binder|Catalog|Conversion|Out of Range|Out of Memory|Invalid Input|Syntax|Type|Mismatch Type|Not implemented|Expression|Serialization)\b[^:]*: ?/i;
   if (!about.test(cause.message)) return cause;
   const [line = ''] = cause.message.split('\n');
   return invalidField(field, line.slice(0, 300), allowed);

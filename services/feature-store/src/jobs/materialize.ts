@@ -169,7 +169,6 @@ const literalOf = (us: number) => (us === Number.NEGATIVE_INFINITY ? '-922337203
 
 /** The rows of `batch_rows` by key, some keys at a time. */
 async function* grouped(engine: Engine, view: FeatureView, plan: ViewPlan): AsyncGenerator<KeyRows[]> {
-  const result = await engine.connection.stream('SELECT * FROM batch_rows');
   const keyCount = view.joinKeys.length;
   const firstMeasure = keyCount + 2;
   const firstPlain = firstMeasure + plan.measures.length;
@@ -178,11 +177,9 @@ async function* grouped(engine: Engine, view: FeatureView, plan: ViewPlan): Asyn
   const close = () => {
     if (current) ready.push({ ...current, raw: Float64Array.from(current.raw) });
   };
-  for (;;) {
-    const chunk = await result.fetchChunk();
-    if (!chunk || chunk.rowCount === 0) break;
-    const columns = chunk.getColumns() as readonly (readonly unknown[])[];
-    for (let row = 0; row < chunk.rowCount; row++) {
+  for await (const columns of engine.chunks('SELECT * FROM batch_rows')) {
+    const rowCount = columns[0]?.length ?? 0;
+    for (let row = 0; row < rowCount; row++) {
       const key = JSON.stringify(Array.from({ length: keyCount }, (_, i) => columns[i]![row]));
       if (current?.key !== key) {
         close();

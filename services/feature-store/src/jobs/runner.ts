@@ -126,7 +126,9 @@ function describe(error: unknown, signal: AbortSignal): JobFailure {
   if (/^(Conversion|Out of Range|Invalid Input) Error/i.test(text)) {
     return { code: 'BAD_DATA', message: text.slice(0, 300) };
   }
-  if (/^(IO|Invalid|Binder|Catalog|Parser) /i.test(text)) {
+  if (
+    /^(IO|Invalid|Binder|Catalog|Parser|Permission|Serialization|Not implemented|INTERNAL|FATAL) /i.test(text)
+  ) {
     return { code: 'SOURCE_UNREADABLE', message: 'a source cannot be read as it was when it was applied' };
   }
   return { code: coded.code, message: coded.message };

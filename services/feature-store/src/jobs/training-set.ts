@@ -96,8 +96,7 @@ export function trainingSetJob(parts: TrainingSetParts): JobKind<TrainingSet> {
       await loadTables(engine, 'given', [table]);
     } else {
       const { sql } = entityRows;
-      const checked =
-        sql.trim() === '' ? '' : await checkSelect(engine.connection, sql, 'training_set.query.sql');
+      const checked = sql.trim() === '' ? '' : await checkSelect(engine, sql, 'training_set.query.sql');
       select = transformed(source!, checked);
     }
     const columns = set.entityColumns.map((c) => castColumn(c.name, c.type));
