@@ -24,6 +24,8 @@ export async function openFiles(
   const incoming = join(folder, 'incoming');
   await mkdir(incoming, { recursive: true });
   await sweep(incoming);
+  // Also while the store is open: what a crash left is too young when the service starts again right after it.
+  const sweeps = setInterval(() => void sweep(incoming).catch(() => {}), staleMs).unref();
   const pathOf = (digest: Digest) => join(folder, hexOf(digest).slice(0, 2), hexOf(digest));
 
   async function statOf(digest: Digest): Promise<BlobInfo | undefined> {
@@ -105,7 +107,7 @@ export async function openFiles(
       sync.refuse();
       await access(folder, constants.R_OK | constants.W_OK);
     },
-    close: async () => {},
+    close: async () => clearInterval(sweeps),
   };
   return store;
 }
