@@ -14,6 +14,7 @@ export async function startSubscriptions(
   bus: Bus,
   store: Store,
   log: Log,
+  now: () => number,
   wake: () => void,
 ): Promise<readonly Subscription[]> {
   const rows = subscribe(bus, {
@@ -24,16 +25,20 @@ export async function startSubscriptions(
       handler(servingEvents.inferenceLogged, async ({ id, data, timeMs }) => {
         // Answers given in the shadow were seen by nobody.
         if (data.shadow) return;
-        await takeRows(store, {
-          id,
-          deployment: data.deployment,
-          modelVersion: data.modelVersion,
-          loggedMs: timeMs,
-          inferenceIds: data.inferenceIds,
-          timesMs: data.eventTimes.map((micros) => Number(micros) / 1000),
-          inputs: fromBatch(data.inputs, 'inputs'),
-          outputs: fromBatch(data.outputs, 'outputs'),
-        });
+        await takeRows(
+          store,
+          {
+            id,
+            deployment: data.deployment,
+            modelVersion: data.modelVersion,
+            loggedMs: timeMs,
+            inferenceIds: data.inferenceIds,
+            timesMs: data.eventTimes.map((micros) => Number(micros) / 1000),
+            inputs: fromBatch(data.inputs, 'inputs'),
+            outputs: fromBatch(data.outputs, 'outputs'),
+          },
+          now(),
+        );
         wake();
       }),
     ],

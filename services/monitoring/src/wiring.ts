@@ -17,7 +17,7 @@ export async function build(_config: CommonConfig, deps: Deps): Promise<Parts> {
   return {
     store: documents,
     implementations: [createHandlers({ store, ledger, features, now: deps.now })],
-    subscriptions: () => startSubscriptions(deps.bus, store, deps.log, wake),
+    subscriptions: () => startSubscriptions(deps.bus, store, deps.log, deps.now, wake),
     jobs,
   };
 }

@@ -49,16 +49,20 @@ const monitored = async (id: string, more: Partial<MonitorSpec> = {}) => {
 const rows = (timesMs: readonly number[]) => {
   const outputs = [{ name: 'score', kind: 'number' as const, values: Float64Array.from(timesMs) }];
   const inferenceIds = timesMs.map(String);
-  return takeRows(store, {
-    id: newId(),
-    deployment,
-    modelVersion,
-    loggedMs: 400 * day,
-    inferenceIds,
-    timesMs,
-    inputs: [],
-    outputs,
-  });
+  return takeRows(
+    store,
+    {
+      id: newId(),
+      deployment,
+      modelVersion,
+      loggedMs: 400 * day,
+      inferenceIds,
+      timesMs,
+      inputs: [],
+      outputs,
+    },
+    0,
+  );
 };
 const labels = (knownMs: number, of = deployment) =>
   takeLabels(store, {

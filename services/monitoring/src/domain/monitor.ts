@@ -1,6 +1,7 @@
 import type { AlertRule, RuleState } from './alert.ts';
 import type { DriftRule } from './drift/judge.ts';
-import type { WindowRule } from './window.ts';
+import { eventNow } from './silence.ts';
+import { nextWindow, type WindowRule } from './window.ts';
 
 /** What a model predicts. */
 export interface PredictionRule {
@@ -24,7 +25,12 @@ export interface MonitorSpec {
   readonly deployment: string;
   /** The baseline's full name; empty when drift is not judged. */
   readonly baseline: string;
-  readonly window: WindowRule & { readonly minRows: number; readonly labelDelayMs: number };
+  readonly window: WindowRule & {
+    readonly minRows: number;
+    readonly labelDelayMs: number;
+    /** After how long without rows event time goes on by the clock; without it, never. */
+    readonly idleMs?: number;
+  };
   readonly drift: DriftRule;
   readonly prediction?: PredictionRule;
   readonly rules: readonly MonitorRule[];
@@ -47,8 +53,18 @@ export interface Monitor {
   readonly watermarkMs: number;
   /** The newest moment up to which ground truth is known. */
   readonly labelsMs: number;
+  /** When the newest rows came in, by the service's clock. */
+  readonly takenMs?: number;
+  /** Where windows without rows are looked for: the first that is expected, and how many in a row had none. */
+  readonly expected?: Expected;
   /** Where each rule stands, by rule id, and the window it last decided on. */
   readonly rules: readonly (readonly [rule: string, state: RuleState & { readonly windowMs: number }])[];
+}
+
+/** The next window that is expected, by its start, and how many before it had no rows. */
+export interface Expected {
+  readonly startMs: number;
+  readonly empty: number;
 }
 
 /** Moves a clock forward; undefined when it would not move. */
@@ -60,11 +76,35 @@ export function advance(
   return toMs > monitor[clock] ? { ...monitor, [clock]: toMs } : undefined;
 }
 
+/** Notes that rows came in, the newest of this moment; undefined when that is nothing new. */
+export function took(monitor: Monitor, newestMs: number, nowMs: number): Monitor | undefined {
+  const moved = advance(monitor, 'watermarkMs', newestMs);
+  const { idleMs } = monitor.spec.window;
+  // Old rows, too, are no silence; to note each of them would be too much.
+  const isDue = idleMs !== undefined && nowMs - (monitor.takenMs ?? 0) > idleMs / 4;
+  if (!moved && !isDue) return undefined;
+  const next = { ...(moved ?? monitor), takenMs: nowMs };
+  if (Number.isFinite(monitor.watermarkMs)) return next;
+  // The first rows tell what time it is: windows are expected from theirs on.
+  const { expected: _, ...first } = next;
+  return first;
+}
+
 /** A monitor that has seen nothing yet. */
 export function newMonitor(project: string, id: string, spec: MonitorSpec, nowMs: number): Monitor {
   const unseen = Number.NEGATIVE_INFINITY;
-  const clocks = { watermarkMs: unseen, labelsMs: unseen };
-  return { project, id, revision: 1, createdMs: nowMs, appliedMs: nowMs, spec, ...clocks, rules: [] };
+  const clocks = { watermarkMs: unseen, labelsMs: unseen, takenMs: nowMs };
+  const monitor = {
+    project,
+    id,
+    revision: 1,
+    createdMs: nowMs,
+    appliedMs: nowMs,
+    spec,
+    ...clocks,
+    rules: [],
+  };
+  return { ...monitor, expected: { startMs: nextWindow(nowMs, spec.window), empty: 0 } };
 }
 
 /**
@@ -75,11 +115,17 @@ export function respecify(monitor: Monitor, spec: MonitorSpec, nowMs: number): M
   const dropped = droppedRules(monitor, spec);
   const rules = monitor.rules.filter(([id]) => !dropped.includes(id));
   const revision = monitor.revision + 1;
+  const unseen = Number.NEGATIVE_INFINITY;
   const clocks =
     spec.deployment === monitor.spec.deployment
-      ? {}
-      : { watermarkMs: Number.NEGATIVE_INFINITY, labelsMs: Number.NEGATIVE_INFINITY };
-  return { ...monitor, ...clocks, revision, appliedMs: nowMs, spec, rules };
+      ? { takenMs: monitor.takenMs ?? nowMs }
+      : { takenMs: nowMs, watermarkMs: unseen, labelsMs: unseen };
+  const next = { ...monitor, ...clocks, revision, appliedMs: nowMs, spec, rules };
+  const { window, paused } = monitor.spec;
+  if (!cutsDifferently(monitor.spec, spec) && paused === spec.paused && window.idleMs === spec.window.idleMs)
+    return next;
+  // What silence there was before is not the new spec's.
+  return { ...next, expected: { startMs: nextWindow(eventNow(next, nowMs), spec.window), empty: 0 } };
 }
 
 /** The rules that a new spec removes or changes: their alarms no longer stand for anything. */

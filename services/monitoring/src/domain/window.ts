@@ -10,6 +10,11 @@ export function windowStart(timeMs: number, rule: WindowRule): number {
   return Math.floor((timeMs - rule.offsetMs) / rule.lengthMs) * rule.lengthMs + rule.offsetMs;
 }
 
+/** The start of the first window that begins after a moment. */
+export function nextWindow(timeMs: number, rule: WindowRule): number {
+  return windowStart(timeMs, rule) + rule.lengthMs;
+}
+
 /** 0001-01-01T00:00:00Z: timestamps begin here. */
 const earliestMs = -62_135_596_800_000;
 /** Clocks differ; more than this is no clock. */

@@ -63,6 +63,7 @@ function toWindow(
     offset: ms(window?.offset),
     lateness: ms(window?.lateness),
     label_delay: ms(window?.labelDelay, dayMs),
+    idle_timeout: ms(window?.idleTimeout, length),
   };
   for (const [name, value] of Object.entries(spans)) {
     if (value < 0 || value > 365 * dayMs || value % 1000 !== 0) {
@@ -75,6 +76,7 @@ function toWindow(
     latenessMs: spans.lateness,
     labelDelayMs: spans.label_delay,
     minRows: window?.minRows || 100,
+    ...(window?.idleTimeout ? { idleMs: spans.idle_timeout } : {}),
   };
 }
 

@@ -3,7 +3,7 @@ import { decideAlert } from '../domain/alert.ts';
 import type { Monitor } from '../domain/monitor.ts';
 import { classification, regression } from '../domain/performance.ts';
 import { makeReport, mayDecide, metricOf, needsLabels, type Report } from '../domain/report.ts';
-import { isClosed } from '../domain/window.ts';
+import { emptyBefore, eventNow, expectAfter, isOver } from '../domain/silence.ts';
 import { raiseAlert, resolveAlert } from './alerts.ts';
 import type { AlertDoc } from './collections.ts';
 import { performanceDraft, reportDrafts, reportName } from './events.ts';
@@ -13,8 +13,6 @@ import { all, referencesOf, type Store } from './store.ts';
 
 /** Whether a window is to be judged, or measured, now. */
 type Due = (monitor: Monitor, startMs: number) => boolean;
-
-const dueByClock: Due = (monitor, startMs) => isClosed(startMs, monitor.watermarkMs, monitor.spec.window);
 
 /** How long, by event time, rows are kept for labels that do not come. */
 const patienceMs = 30 * 24 * 3_600_000;
@@ -27,18 +25,41 @@ export async function closeWindows(
   store: Store,
   key: string,
   now: () => number,
-  due: Due = dueByClock,
+  due: Due = (monitor, startMs) => isOver(monitor, startMs, now()),
 ): Promise<string[]> {
   const made: string[] = [];
-  const monitor = (await store.monitors.get(key))?.doc;
+  let monitor = (await store.monitors.get(key))?.doc;
   if (!monitor) return made;
+  /** Judges a window and notes which is expected after it. */
+  const judge = async (startMs: number, isEmpty: boolean) => {
+    made.push(await judgeWindow(store, monitor!, startMs, now()));
+    monitor = (
+      await store.monitors.change(key, (doc) => {
+        const expected = expectAfter(doc, startMs, isEmpty);
+        const same = expected.startMs === doc.expected?.startMs && expected.empty === doc.expected.empty;
+        return same || doc.spec.window.idleMs === undefined ? undefined : { doc: { ...doc, expected } };
+      })
+    ).doc;
+  };
+  /** Reports the windows without rows before one. */
+  const tellSilence = async (beforeMs: number) => {
+    for (let at = emptyBefore(monitor!, beforeMs); at !== undefined; at = emptyBefore(monitor!, beforeMs)) {
+      if (at + monitor!.spec.window.lengthMs > eventNow(monitor!, now()) || !due(monitor!, at)) return;
+      await store.windows.upsert(windowKey(monitorKey(monitor!), at), (doc) =>
+        doc ? undefined : { doc: { monitor: key, startMs: at!, state: 'open' } },
+      );
+      await judge(at, true);
+    }
+  };
   for await (const { doc } of all(store.windows, {
     where: { monitor: key, state: 'open' },
     orderBy: [{ field: 'startMs' }],
   })) {
     if (!due(monitor, doc.startMs)) break;
-    made.push(await judgeWindow(store, monitor, doc.startMs, now()));
+    await tellSilence(doc.startMs);
+    await judge(doc.startMs, false);
   }
+  await tellSilence(Number.POSITIVE_INFINITY);
   for await (const { doc } of all(store.windows, {
     where: { monitor: key, state: 'judged' },
     orderBy: [{ field: 'startMs' }],

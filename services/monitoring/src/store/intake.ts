@@ -1,6 +1,6 @@
 import { names } from '@millrace/contracts';
 import type { ColumnData } from '../domain/column.ts';
-import { advance } from '../domain/monitor.ts';
+import { advance, took } from '../domain/monitor.ts';
 import { isClosed, isPlausible, windowStart } from '../domain/window.ts';
 import { encodeColumn, pickRows, toBytes } from './column-codec.ts';
 import { monitorKey, windowKey } from './keys.ts';
@@ -26,7 +26,7 @@ export interface LoggedBatch {
  * decided by the rows that came before its batch, never by how far judging is: the same batches in the same order give
  * the same windows. Rows whose time cannot be true are left out.
  */
-export async function takeRows(store: Store, batch: LoggedBatch): Promise<void> {
+export async function takeRows(store: Store, batch: LoggedBatch, nowMs: number): Promise<void> {
   const times = new Map([...batch.timesMs.entries()].filter(([, time]) => isPlausible(time, batch.loggedMs)));
   if (times.size === 0) return;
   const version = names.modelVersion.parse(batch.modelVersion).version;
@@ -54,7 +54,7 @@ export async function takeRows(store: Store, batch: LoggedBatch): Promise<void> 
       await store.chunks.upsert(`${key}/${batch.id}`, (doc) => (doc ? undefined : { doc: chunk }));
     }
     await store.monitors.change(id, (doc) => {
-      const moved = advance(doc, 'watermarkMs', newest);
+      const moved = took(doc, newest, nowMs);
       return moved && { doc: moved };
     });
   }

@@ -42,6 +42,7 @@ export function monitorMessage(doc: Monitor): MessageInitShape<typeof MonitorSch
       lateness: durationFromMs(window.latenessMs),
       minRows: window.minRows,
       labelDelay: durationFromMs(window.labelDelayMs),
+      ...(window.idleMs === undefined ? {} : { idleTimeout: durationFromMs(window.idleMs) }),
     },
     drift: {
       columns: [...drift.columns],
