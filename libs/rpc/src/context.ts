@@ -36,6 +36,8 @@ export interface CallContext {
   /** The W3C trace context of this call. */
   readonly traceparent?: string | undefined;
   readonly identity: Identity;
+  /** The request as it came; undefined where requests are streamed. */
+  readonly request: Uint8Array | undefined;
   /** Adds method and request id to each line. */
   readonly log: Logger;
 }
@@ -67,7 +69,6 @@ export class ServerCall implements CallContext {
   deadlineMs: number;
   traceparent: string | undefined;
   identity: Identity = nobody;
-  /** The request's bytes; undefined where requests are streamed. */
   request: Uint8Array | undefined;
   requests: AsyncIterable<Uint8Array> | undefined;
   /** The answer's bytes; stays undefined where answers are streamed. */

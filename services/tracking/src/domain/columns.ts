@@ -17,16 +17,32 @@ export interface PointColumns {
 
 /** Puts points into columns. Typed arrays are little-endian on every machine that Node 24 runs on. */
 export function toColumns(points: readonly Point[]): PointColumns {
-  const keys = [...new Set(points.map((point) => point.key))];
-  if (keys.length > 0xffff) throw new RangeError(`${keys.length} keys do not fit a batch`);
-  const places = new Map(keys.map((key, i) => [key, i]));
+  const count = points.length;
+  const places = new Map<string, number>();
+  const keyIndexes = new Uint16Array(count);
+  const values = new Float64Array(count);
+  const steps = new BigInt64Array(count);
+  const times = new Float64Array(count);
+  for (let i = 0; i < count; i++) {
+    const { key, value, step, timestampMs } = points[i]!;
+    let place = places.get(key);
+    if (place === undefined) {
+      place = places.size;
+      places.set(key, place);
+    }
+    keyIndexes[i] = place;
+    values[i] = value;
+    steps[i] = step;
+    times[i] = timestampMs;
+  }
+  if (places.size > 0xffff) throw new RangeError(`${places.size} keys do not fit a batch`);
   return {
-    count: points.length,
-    keys,
-    keyIndexes: bytesOf(Uint16Array.from(points, (point) => places.get(point.key) ?? 0)),
-    values: bytesOf(Float64Array.from(points, (point) => point.value)),
-    steps: bytesOf(BigInt64Array.from(points, (point) => point.step)),
-    times: bytesOf(Float64Array.from(points, (point) => point.timestampMs)),
+    count,
+    keys: [...places.keys()],
+    keyIndexes: bytesOf(keyIndexes),
+    values: bytesOf(values),
+    steps: bytesOf(steps),
+    times: bytesOf(times),
   };
 }
 
@@ -52,6 +68,6 @@ function bytesOf(array: ArrayBufferView<ArrayBuffer>): Uint8Array {
 }
 
 /** Stored bytes may begin anywhere in their buffer; typed arrays need their own boundary. */
-function aligned(bytes: Uint8Array): ArrayBuffer {
+export function aligned(bytes: Uint8Array): ArrayBuffer {
   return new Uint8Array(bytes).buffer;
 }

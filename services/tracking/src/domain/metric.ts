@@ -41,6 +41,11 @@ export function mergeLatest(
   return changed ? [...latest.values()].sort(byKey) : undefined;
 }
 
+/** The latest point of each metric among these, by key. */
+export function latestOf(points: readonly Point[]): readonly Point[] {
+  return mergeLatest([], points) ?? [];
+}
+
 /** What a batch of points is told as: bounded, however large the batch. */
 export interface BatchSummary {
   readonly pointCount: number;
@@ -54,7 +59,7 @@ export interface BatchSummary {
 const summaryKeys = 100;
 
 export function summarize(points: readonly Point[]): BatchSummary {
-  const latest = mergeLatest([], points) ?? [];
+  const latest = latestOf(points);
   let minStep = points[0]?.step ?? 0n;
   let maxStep = minStep;
   for (const { step } of points) {

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { toBinary } from '@bufbuild/protobuf';
-import { LogBatchRequestSchema, type TrackingService } from '@millrace/contracts/tracking';
+import type { TrackingService } from '@millrace/contracts/tracking';
 import type { Handlers } from '@millrace/rpc';
 import { z } from 'zod';
 import { fromMetric, toMetric } from '../messages.ts';
@@ -23,10 +22,10 @@ export function metricHandlers(
 ): Pick<Handlers<typeof TrackingService>, Methods> {
   return {
     // Not by the request ledger: the batch itself remembers its request, for as long as its points are kept.
-    async logBatch(request) {
+    async logBatch(request, { request: body }) {
       const { project, id } = parseRun(request.name, 'name');
       const { requestId, params, tags, removedTags } = request;
-      const bodyDigest = createHash('sha256').update(toBinary(LogBatchRequestSchema, request)).digest('hex');
+      const bodyDigest = createHash('sha256').update(body!).digest('hex');
       const nowMs = now();
       const points = request.metrics.map((metric) => fromMetric(metric, nowMs));
       const batch = { project, run: id, requestId, bodyDigest, points, params, tags, removedTags };

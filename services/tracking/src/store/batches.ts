@@ -1,7 +1,7 @@
 import { type DocumentStore, newId, type Page, type Versioned } from '@millrace/documents';
 import { CodedError } from '@millrace/errors';
 import { fromColumns, toColumns } from '../domain/columns.ts';
-import type { Point } from '../domain/metric.ts';
+import { latestOf, type Point } from '../domain/metric.ts';
 import { type Annotations, admitPoints, annotateRun } from '../domain/run.ts';
 import { metricsLogged } from '../drafts.ts';
 import { type Batch, batchesSpec } from './collections.ts';
@@ -32,9 +32,8 @@ export type Batches = ReturnType<typeof createBatches>;
 export function createBatches(store: DocumentStore, runs: Runs, now: () => number) {
   const batches = store.collection(batchesSpec);
 
-  async function note(batch: Batch): Promise<void> {
-    if (batch.count > 0) await runs.noteLatest(batch.project, batch.run, fromColumns(batch));
-  }
+  const note = ({ project, run }: Pick<Batch, 'project' | 'run'>, points: readonly Point[]) =>
+    points.length > 0 ? runs.noteLatest(project, run, latestOf(points)) : undefined;
 
   return {
     /** Logs a batch exactly once; true when it was logged before. */
@@ -45,7 +44,7 @@ export function createBatches(store: DocumentStore, runs: Runs, now: () => numbe
       const known = requestId ? await batches.get(id) : undefined;
       if (known) {
         refuseOther(known, wanted);
-        await note(known.doc);
+        await note(known.doc, points);
         return true;
       }
       admitPoints(doc, points);
@@ -58,7 +57,7 @@ export function createBatches(store: DocumentStore, runs: Runs, now: () => numbe
       const emit = points.length > 0 ? [metricsLogged(doc, id, points, atMs)] : [];
       const stored = await batches.insert(id, batch, { ...guard, emit });
       refuseOther(stored, wanted);
-      await note(stored.doc);
+      await note(stored.doc, points);
       return false;
     },
 
@@ -67,7 +66,7 @@ export function createBatches(store: DocumentStore, runs: Runs, now: () => numbe
     /** Shows a batch's latest points on its run, if they are not yet. */
     async settle(id: string): Promise<void> {
       const found = await batches.get(id);
-      if (found) await note(found.doc);
+      if (found) await note(found.doc, fromColumns(found.doc));
     },
 
     /** The batches of a run in the order in which they were logged. */

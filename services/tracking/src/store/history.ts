@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { fromColumns } from '../domain/columns.ts';
 import { downsample } from '../domain/downsample.ts';
 import type { Point } from '../domain/metric.ts';
+import { createSeries } from '../domain/series.ts';
 import type { Batches } from './batches.ts';
 
 /** Where a page of a metric's history begins: a page of batches, and how many of its points were given already. */
@@ -10,11 +11,11 @@ export interface HistoryPlace {
   readonly skip: number;
 }
 
-const batchesAtOnce = 500;
+const batchesAtOnce = 200;
 /** How many batches one call looks at before it answers with what it found. */
 const batchesPerPage = 10_000;
 /** A down-sampled series is thinned on the way whenever so many points are in memory. */
-const pointsInMemory = 200_000;
+const pointsInMemory = 2_000_000;
 
 /** A metric's points in the order in which they were logged. */
 export async function historyPage(
@@ -50,20 +51,16 @@ export async function historySeries(
   maxPoints: number,
   signal: AbortSignal,
 ): Promise<{ readonly points: readonly Point[]; readonly total: number }> {
-  let kept: Point[] = [];
+  const series = createSeries(key);
   let total = 0;
   let after: string | undefined = '';
   while (after !== undefined) {
     await setImmediate();
     signal.throwIfAborted();
     const page = await batches.page(run.project, run.id, batchesAtOnce, after);
-    for (const { doc } of page.items) {
-      const found = fromColumns(doc, new Set([key]));
-      total += found.length;
-      for (const point of found) kept.push(point);
-    }
-    if (kept.length > pointsInMemory) kept = downsample(kept, pointsInMemory / 4);
+    for (const { doc } of page.items) total += series.add(doc);
+    if (series.length > pointsInMemory) series.keep(downsample(series, pointsInMemory / 4));
     after = page.next;
   }
-  return { points: downsample(kept, maxPoints), total };
+  return { points: downsample(series, maxPoints).map(series.point), total };
 }
