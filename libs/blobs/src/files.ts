@@ -5,8 +5,9 @@ import { dirname, join } from 'node:path';
 import { type CodedError, notFound } from '@millrace/errors';
 import { hexOf } from './digest.ts';
 import type { BlobInfo, BlobStore, Digest } from './port.ts';
-import { gather, intake, isIntact, verified } from './stream.ts';
+import { everything, gather, intake, isIntact, verified } from './stream.ts';
 import { createSync } from './sync.ts';
+import { createTurns } from './turns.ts';
 
 const readBytes = 1 << 20;
 /** Temporary files older than this were left by a crash. */
@@ -26,6 +27,7 @@ export async function openFiles(
   await sweep(incoming);
   // Also while the store is open: what a crash left is too young when the service starts again right after it.
   const sweeps = setInterval(() => void sweep(incoming).catch(() => {}), staleMs).unref();
+  const inTurn = createTurns();
   const pathOf = (digest: Digest) => join(folder, hexOf(digest).slice(0, 2), hexOf(digest));
 
   async function statOf(digest: Digest): Promise<BlobInfo | undefined> {
@@ -56,7 +58,7 @@ export async function openFiles(
         await mkdir(dirname(path), { recursive: true });
         // Also where it is there already: the bytes there may have been damaged, and whoever put them there may have
         // been killed before the folders were synced.
-        await rename(temporary, path);
+        await inTurn(info.digest, () => rename(temporary, path));
         await sync.folder(dirname(path));
         await sync.folder(folder);
         return info;
@@ -91,17 +93,23 @@ export async function openFiles(
     async remove(digest) {
       await rm(pathOf(digest), { force: true });
     },
+    async sweep({ unusedMs, keep, signal }) {
+      const beforeMs = Date.now() - unusedMs;
+      let removed = 0;
+      for await (const { digest } of everything(store, signal))
+        if (!keep(digest))
+          removed += await inTurn(digest, async () => {
+            const found = await stat(pathOf(digest)).catch(absent);
+            if (!found || found.mtimeMs >= beforeMs) return 0;
+            await rm(pathOf(digest), { force: true });
+            return 1;
+          });
+      return removed;
+    },
     presign: async () => undefined,
     async *verify(options = {}) {
-      for (let after: Digest | undefined; ; ) {
-        const page = await store.list(after ? { after } : {});
-        for (const { digest } of page) {
-          options.signal?.throwIfAborted();
-          yield { digest, ok: await isIntact(digest, read(digest)) };
-        }
-        after = page.at(-1)?.digest;
-        if (!after) return;
-      }
+      for await (const { digest } of everything(store, options.signal))
+        yield { digest, ok: await isIntact(digest, read(digest)) };
     },
     check: async () => {
       sync.refuse();

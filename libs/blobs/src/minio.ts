@@ -4,7 +4,7 @@ import { Client } from 'minio';
 import { hexOf } from './digest.ts';
 import { openFiles } from './files.ts';
 import type { BlobInfo, BlobStore, Digest } from './port.ts';
-import { gather, intake, isIntact, verified } from './stream.ts';
+import { everything, gather, intake, isIntact, verified } from './stream.ts';
 import { upload } from './upload.ts';
 
 export interface MinioOptions {
@@ -90,17 +90,23 @@ export async function openMinio(options: MinioOptions): Promise<BlobStore> {
       await call(client.removeObject(bucket, keyOf(digest)));
       await cache.remove(digest);
     },
+    async sweep({ unusedMs, keep, signal }) {
+      const beforeMs = Date.now() - unusedMs;
+      let removed = 0;
+      for await (const { digest } of everything(store, signal)) {
+        if (keep(digest)) continue;
+        // Asked right before: a put between this answer and the removal is the one thing that S3 cannot exclude.
+        const found = await client.statObject(bucket, keyOf(digest)).catch(absent);
+        if (!found || found.lastModified.getTime() >= beforeMs) continue;
+        await store.remove(digest);
+        removed += 1;
+      }
+      return removed;
+    },
     presign: (digest, { expiresInS }) => call(client.presignedGetObject(bucket, keyOf(digest), expiresInS)),
     async *verify(o = {}) {
-      for (let after: Digest | undefined; ; ) {
-        const page = await store.list(after ? { after } : {});
-        for (const { digest } of page) {
-          o.signal?.throwIfAborted();
-          yield { digest, ok: await isIntact(digest, read(digest)) };
-        }
-        after = page.at(-1)?.digest;
-        if (!after) return;
-      }
+      for await (const { digest } of everything(store, o.signal))
+        yield { digest, ok: await isIntact(digest, read(digest)) };
     },
     async check() {
       await call(client.bucketExists(bucket));

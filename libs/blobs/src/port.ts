@@ -16,6 +16,13 @@ export interface PutOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface SweepOptions {
+  /** Milliseconds since the last put, by the store's time. */
+  readonly unusedMs: number;
+  keep(digest: Digest): boolean;
+  readonly signal?: AbortSignal;
+}
+
 export interface BlobStore {
   /** Stores bytes; durable when it answers. Putting what is there already answers the same, and mends it if it was damaged. */
   put(bytes: Uint8Array | AsyncIterable<Uint8Array>, options?: PutOptions): Promise<BlobInfo>;
@@ -31,6 +38,11 @@ export interface BlobStore {
   stat(digest: Digest): Promise<BlobInfo | undefined>;
   list(options?: { readonly after?: Digest; readonly limit?: number }): Promise<readonly BlobInfo[]>;
   remove(digest: Digest): Promise<void>;
+  /**
+   * Removes the blobs that nobody wants to keep; answers how many. One that was put within `unusedMs` stays, also when it
+   * is put again while this runs: who is about to refer to it has that long.
+   */
+  sweep(options: SweepOptions): Promise<number>;
   /** A URL from which the blob can be fetched for a while; undefined where the store has no such thing (files). */
   presign(digest: Digest, options: { readonly expiresInS: number }): Promise<string | undefined>;
   /** Reads every blob and tells which no longer have their digest. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { damaged, tooLarge, wrongUpload } from './digest.ts';
-import type { BlobInfo, Digest, PutOptions } from './port.ts';
+import type { BlobInfo, BlobStore, Digest, PutOptions } from './port.ts';
 
 /** Bytes as they come in: counted, hashed, and stopped at the limit or by the signal. */
 export interface Intake {
@@ -66,4 +66,20 @@ export async function isIntact(digest: Digest, chunks: AsyncIterable<Uint8Array>
   const hash = createHash('sha256');
   for await (const chunk of chunks) hash.update(chunk);
   return `sha256:${hash.digest('hex')}` === digest;
+}
+
+/** Every blob of a store, page by page. */
+export async function* everything(
+  store: Pick<BlobStore, 'list'>,
+  signal?: AbortSignal,
+): AsyncGenerator<BlobInfo> {
+  for (let after: Digest | undefined; ; ) {
+    const page = await store.list(after ? { after } : {});
+    for (const info of page) {
+      signal?.throwIfAborted();
+      yield info;
+    }
+    after = page.at(-1)?.digest;
+    if (!after) return;
+  }
 }

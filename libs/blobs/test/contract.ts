@@ -127,6 +127,25 @@ export function blobContract(name: string, start: () => Promise<Subject>): void 
       expect(all.length).toBeGreaterThan(5);
     });
 
+    test('a sweep removes what nobody keeps, but not what was put lately or is put again meanwhile', async () => {
+      const { store } = subject;
+      const put = async () => {
+        const bytes = randomBytes(200);
+        return { bytes, ...(await store.put(bytes)) };
+      };
+      const [kept, swept, again] = [await put(), await put(), await put()];
+      const others = new Set((await listed(store)).filter((digest) => digest !== swept.digest));
+      const unusedMs = 2000;
+      expect(await store.sweep({ unusedMs: 3_600_000, keep: () => false })).toBe(0);
+      await new Promise((settle) => setTimeout(settle, unusedMs + 1100));
+      await store.put(again.bytes);
+      const keep = (digest: Digest) => digest !== again.digest && others.has(digest);
+      expect(await store.sweep({ unusedMs, keep })).toBe(1);
+      const left = await listed(store);
+      expect(left).not.toContain(swept.digest);
+      expect(left).toEqual(expect.arrayContaining([kept.digest, again.digest]));
+    });
+
     test('a presigned URL gives the bytes where the store has such URLs', async () => {
       const bytes = randomBytes(300);
       const { digest } = await subject.store.put(bytes);
@@ -137,6 +156,10 @@ export function blobContract(name: string, start: () => Promise<Subject>): void 
       expect(fetched.equals(bytes)).toBe(true);
     });
   });
+}
+
+async function listed(store: BlobStore): Promise<Digest[]> {
+  return (await store.list()).map(({ digest }) => digest);
 }
 
 async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {

@@ -32,6 +32,11 @@ export const settings = defineSettings({
     default: '60000',
     meaning: 'How long steps go on while the orchestrator is gone, in milliseconds.',
   }),
+  BLOB_GRACE_MS: setting({
+    schema: count(1000, 2 ** 33),
+    default: '86400000',
+    meaning: 'How long a blob that nothing refers to is kept, in milliseconds.',
+  }),
   SHARDS: setting({
     schema: count(1, 256),
     default: '4',

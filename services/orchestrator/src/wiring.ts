@@ -80,9 +80,10 @@ export async function build(config: OrchestratorConfig, deps: Deps): Promise<Par
       triggerHandlers(edge, refresh),
     ],
     store: documents,
-    jobs: createJobs(engine, { store, engine, shards, startRun, now, log }, triggers, {
+    jobs: createJobs(engine, { store, engine, shards, startRun, now, log }, triggers, blobs, {
       leaseMs: config.LEASE_MS,
       scanMs: config.SCAN_MS,
+      blobGraceMs: config.BLOB_GRACE_MS,
     }),
     async started(own) {
       address = own;
