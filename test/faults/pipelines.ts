@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { type DescEnum, fromBinary, type MessageInitShape } from '@bufbuild/protobuf';
 import { pipelinesEvents } from '@millrace/contracts';
 import {
@@ -10,7 +11,15 @@ import {
   type Task,
 } from '@millrace/contracts/pipelines';
 import { connect, type Millrace } from '@millrace/sdk';
-import { startNats, startService, type TempDir, type TestService, tempDir, until } from '@millrace/testing';
+import {
+  type Race,
+  startNats,
+  startService,
+  type TempDir,
+  type TestService,
+  tempDir,
+  until,
+} from '@millrace/testing';
 import { readRecord } from './demo/records.ts';
 
 type StepInit = MessageInitShape<typeof StepSchema>;
@@ -27,11 +36,14 @@ export interface Workshop extends AsyncDisposable {
 }
 
 /** Starts an orchestrator for a scenario, with room for as many steps as it likes. */
-export async function startWorkshop(env: Readonly<Record<string, string>> = {}): Promise<Workshop> {
+export async function startWorkshop(
+  env: Readonly<Record<string, string>> = {},
+  race?: Race,
+): Promise<Workshop> {
   const marks = tempDir('millrace-marks-');
   const nats = await startNats();
   const settings = { NATS_URL: nats.url, STEP_CPU: '1000', LOG_LEVEL: 'warn', ...env };
-  const service = await startService('orchestrator', { env: settings });
+  const service = await startService('orchestrator', { env: settings, ...(race ? { race } : {}) });
   const millrace = clientOf(service);
   return {
     service,
@@ -48,8 +60,29 @@ export async function startWorkshop(env: Readonly<Record<string, string>> = {}):
   };
 }
 
+/** Another replica: the same documents, but a folder, and so a parent of steps, of its own. */
+export async function startReplica(
+  at: Workshop,
+  dataDir: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<AsyncDisposable & { readonly service: TestService; readonly millrace: Millrace }> {
+  const documents = 'orchestrator/documents.db';
+  mkdirSync(join(dataDir, 'orchestrator'));
+  symlinkSync(join(at.service.dataDir, documents), join(dataDir, documents));
+  const service = await startService('orchestrator', { env: { ...at.settings, ...env }, dataDir });
+  const millrace = clientOf(service);
+  return {
+    service,
+    millrace,
+    async [Symbol.asyncDispose]() {
+      millrace.close();
+      await service.stop();
+    },
+  };
+}
+
 /** A client of an orchestrator alone. */
-export const clientOf = (service: Pick<TestService, 'address'>): Millrace =>
+const clientOf = (service: Pick<TestService, 'address'>): Millrace =>
   connect({ endpoints: { services: { pipelines: service.address } }, project: 'default' });
 
 /** A step that runs a piece of shell; it notes what it does in files of the folder `$MARKS`. */
@@ -129,6 +162,14 @@ export async function endsOf(millrace: Millrace, state: AttemptState): Promise<s
     fromBinary(schema, data),
   );
   return events.filter(({ attempt }) => attempt?.state === state).map(({ task }) => keyOf({ name: task }));
+}
+
+/** The text of an artifact that a task produced. */
+export async function outputOf({ pipelineRuns }: Millrace, { name }: Task, output: string): Promise<string> {
+  let text = '';
+  for await (const { data } of pipelineRuns.downloadTaskOutput({ name, output }))
+    text += Buffer.from(data).toString();
+  return text;
 }
 
 /** The word for a state. */

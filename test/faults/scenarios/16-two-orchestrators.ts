@@ -1,8 +1,6 @@
-import { mkdirSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AttemptState } from '@millrace/contracts/pipelines';
-import { startService, type TestService, tempDir } from '@millrace/testing';
+import { tempDir } from '@millrace/testing';
 import {
   attemptsIn,
   endsOf,
@@ -11,9 +9,9 @@ import {
   launch,
   linesOf,
   shell,
+  startReplica,
   startWorkshop,
   tasksOf,
-  type Workshop,
 } from '../pipelines.ts';
 import type { Chance, Outcome, Scenario } from '../scenario.ts';
 import { tally } from '../tally.ts';
@@ -36,7 +34,7 @@ async function freezeInTurn(chance: Chance): Promise<Outcome> {
     return shell(at, `s${i}`, script, { dependsOn: i < 4 ? [] : [`s${i - 4}`, `s${i - 3}`] });
   });
   const name = await launch(at.millrace, 'graph', { steps: graph });
-  const replicas = [at.service, other];
+  const replicas = [at.service, other.service];
   for (let i = 0; i < freezes; i++) {
     await sleep(chance.between(100, 600));
     const frozen = replicas[i % 2]!;
@@ -56,14 +54,6 @@ async function freezeInTurn(chance: Chance): Promise<Outcome> {
   const hosts = new Set(tasks.flatMap((task) => task.attempts.map(({ host }) => host)));
   if (hosts.size < 2) problems.push('nothing was taken over, so nothing was tested');
   return { ...counts, breaches: problems };
-}
-
-/** Another replica: the same documents, but a folder, and so a parent of steps, of its own. */
-async function startReplica(at: Workshop, dataDir: string): Promise<TestService> {
-  const documents = 'orchestrator/documents.db';
-  mkdirSync(join(dataDir, 'orchestrator'));
-  symlinkSync(join(at.service.dataDir, documents), join(dataDir, documents));
-  return startService('orchestrator', { env: at.settings, dataDir });
 }
 
 export const scenario: Scenario = {

@@ -16,6 +16,7 @@ import {
   keyOf,
   launch,
   linesOf,
+  outputOf,
   shell,
   startWorkshop,
   supervisorOf,
@@ -66,7 +67,7 @@ async function killed(at: Workshop, chance: Chance, both: boolean): Promise<Outc
     if (again - readyMs > leaseMs + 1000) breaches.push(`${key} was repeated after ${again - readyMs} ms`);
   }
   for (const task of tasks) {
-    const output = await outputOf(at, task);
+    const output = await outputOf(at.millrace, task, 'y');
     if (output !== 'whole') breaches.push(`the output of ${keyOf(task)} is ${JSON.stringify(output)}`);
   }
   const left = startsOf(at, pipeline)
@@ -93,14 +94,6 @@ function startsOf(at: Workshop, file: string) {
     const [key = '', attempt = '', pid = ''] = line.split(' ');
     return { key, attempt: Number(attempt), pid: Number(pid) };
   });
-}
-
-async function outputOf({ millrace }: Workshop, task: Task): Promise<string> {
-  let text = '';
-  const asked = { name: task.name, output: 'y' };
-  for await (const { data } of millrace.pipelineRuns.downloadTaskOutput(asked))
-    text += Buffer.from(data).toString();
-  return text;
 }
 
 export const scenario: Scenario = {
