@@ -16,7 +16,7 @@ export interface PutOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface SweepOptions {
+interface SweepOptions {
   /** Milliseconds since the last put, by the store's time. */
   readonly unusedMs: number;
   keep(digest: Digest): boolean;
