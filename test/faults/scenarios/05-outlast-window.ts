@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fromBinary } from '@bufbuild/protobuf';
-import { pipelinesEvents, trackingEvents } from '@millrace/contracts';
-import { connectBus, handler, noLog, subscribe } from '@millrace/events';
+import { pipelinesEvents, streamOf, trackingEvents } from '@millrace/contracts';
+import { type Bus, connectBus, handler, noLog, subscribe } from '@millrace/events';
 import { connect, type Millrace } from '@millrace/sdk';
 import { freePort, startNats, startService, tempDir, until } from '@millrace/testing';
 import { readRecord } from '../demo/records.ts';
@@ -9,17 +10,17 @@ import type { Chance, Outcome, Scenario } from '../scenario.ts';
 import { readEvents } from '../streams.ts';
 import { tally } from '../tally.ts';
 
-const { runFinished } = trackingEvents;
+const { runCreated } = trackingEvents;
 const { triggerFired } = pipelinesEvents;
 
-/** What became of the events of finished runs: what a trigger made of them, and how often they were delivered. */
+/** What became of the events of new runs: what a trigger made of them, and how often they were delivered. */
 interface Effects {
   readonly effects: Outcome;
   readonly deliveries: Outcome;
 }
 
 /**
- * Finishes runs, kills tracking where it has published that and not remembered it, and starts it again when the stream
+ * Creates runs, kills tracking where it has published that and not remembered it, and starts it again when the stream
  * has forgotten what it holds. A trigger of the orchestrator listens, and beside it a handler that is not idempotent.
  */
 async function publishTwice(chance: Chance): Promise<Effects> {
@@ -32,26 +33,27 @@ async function publishTwice(chance: Chance): Promise<Effects> {
   const millrace = connect({ endpoints: { services }, project: 'default' });
   const bus = await connectBus({ url: nats.url, name: 'observer' });
   const delivered: string[] = [];
-  const count = handler(runFinished, async ({ id }) => void delivered.push(id));
+  const count = handler(runCreated, async ({ id }) => void delivered.push(id));
   const counting = await subscribe(bus, { durable: 'counting', on: [count], log: noLog });
   try {
     await applyTrigger(millrace);
     const place = { dataDir: folder.path, port, env };
-    const race = { point: 'relay.after-publish', nth: chance.between(8, 14), signal: 'kill' } as const;
+    const race = { point: 'relay.after-publish', nth: chance.between(5, 12), signal: 'kill' } as const;
     const tracking = await startService('tracking', { ...place, race });
-    const finishing = finishRuns(millrace);
+    const creating = createRuns(millrace);
     await tracking.reached;
     await tracking.kill9();
+    const created = creating.stop();
     await outlastWindow(bus);
     await using _ = await startService('tracking', place);
-    const finished = await finishing;
+    const runs = await created;
     const held = await until(async () => {
-      const events = (await readEvents(bus, 'tracking')).filter(({ type }) => type === runFinished.type);
+      const events = (await readEvents(bus, 'tracking')).filter(({ type }) => type === runCreated.type);
       const about = new Set(events.map(({ resource }) => resource));
-      return finished.every((run) => about.has(run)) && events.map(({ id }) => id);
+      return runs.every((run) => about.has(run)) && events.map(({ id }) => id);
     });
     await until(() => delivered.length >= held.length);
-    await until(async () => (await answers(millrace)).length >= finished.length);
+    await until(() => isIdle(bus, `pipelines-trigger-${runCreated.type.replaceAll('.', '_')}`));
     return compare(held, delivered, await answers(millrace));
   } finally {
     await counting.stop();
@@ -71,7 +73,7 @@ function compare(
   return { effects: { ...effects, breaches }, deliveries: tally(held, delivered) };
 }
 
-/** Every finished run is shown to it; the first starts a run of a pipeline, the others come while it cools down. */
+/** Every new run is shown to it; the first starts a run of a pipeline, the others come while it cools down. */
 async function applyTrigger({ pipelines, triggers, parent }: Millrace): Promise<void> {
   const pipeline = `${parent}/pipelines/after`;
   await pipelines.applyPipeline({
@@ -80,25 +82,35 @@ async function applyTrigger({ pipelines, triggers, parent }: Millrace): Promise<
       spec: { steps: [{ name: 'one', action: { case: 'command', value: { argv: ['/bin/true'] } } }] },
     },
   });
-  const trigger = { name: `${parent}/triggers/after`, pipeline, eventType: runFinished.type };
+  const trigger = { name: `${parent}/triggers/after`, pipeline, eventType: runCreated.type };
   await triggers.applyTrigger({ trigger: { ...trigger, coolDown: { seconds: 600n } } });
 }
 
-/** Starts and finishes runs, four at a time; answers their names. */
-async function finishRuns({ tracking, parent }: Millrace): Promise<string[]> {
-  const finished: string[] = [];
+/** Creates runs, four at a time, until it is stopped; then answers their names. */
+function createRuns({ tracking, parent }: Millrace) {
+  const created: string[] = [];
+  let stopping = false;
   const working = [1, 2, 3, 4].map(async (worker) => {
-    for (let index = 0; index < 8; index++) {
+    for (let index = 0; !stopping; index++) {
       const requestId = `run-${worker}-${index}`;
-      const name = await insist(
-        async () => (await tracking.createRun({ parent, run: {}, requestId })).run?.name ?? '',
-      );
-      await insist(() => tracking.finishRun({ name, requestId: `${requestId}-end` }));
-      finished.push(name);
+      const { run } = await insist(() => tracking.createRun({ parent, run: {}, requestId }));
+      created.push(run?.name ?? '');
+      await sleep(10);
     }
   });
-  await Promise.all(working);
-  return finished;
+  return {
+    stop: async () => {
+      stopping = true;
+      await Promise.all(working);
+      return created;
+    },
+  };
+}
+
+/** Whether a consumer of tracking's events has answered all there are. */
+async function isIdle(bus: Bus, durable: string): Promise<boolean> {
+  const info = await (await bus.manager()).consumers.info(streamOf('tracking').name, durable);
+  return info.num_pending + info.num_ack_pending === 0;
 }
 
 /** Asks until it is answered; requests carry their id. */
