@@ -9,7 +9,7 @@ import type { Series } from './series.ts';
 export function downsample(series: Series, maxPoints: number): readonly number[] {
   const sorted = inOrder(series);
   if (sorted.length <= maxPoints) return [...sorted];
-  const finite = sorted.filter((i) => Number.isFinite(series.value(i)));
+  const finite = finiteOf(series, sorted);
   if (finite.length === sorted.length) return lttb(series, finite, maxPoints);
   const budget = finite.length === 0 ? maxPoints : Math.floor(maxPoints / 2);
   const odd = thin(stretchEnds(series, sorted), budget);
@@ -18,10 +18,21 @@ export function downsample(series: Series, maxPoints: number): readonly number[]
 
 /** The indexes in order; most series are logged in it. */
 function inOrder(series: Series): Uint32Array {
-  const indexes = Uint32Array.from({ length: series.length }, (_, i) => i);
-  for (let i = 1; i < series.length; i++)
-    if (series.compare(i - 1, i) > 0) return Uint32Array.from(Array.from(indexes).sort(series.compare));
-  return indexes;
+  const indexes = new Uint32Array(series.length);
+  let ordered = true;
+  for (let i = 0; i < indexes.length; i++) {
+    indexes[i] = i;
+    if (ordered && i > 0 && series.compare(i - 1, i) > 0) ordered = false;
+  }
+  return ordered ? indexes : Uint32Array.from(Array.from(indexes).sort(series.compare));
+}
+
+function finiteOf(series: Series, sorted: Uint32Array): Uint32Array {
+  const finite = new Uint32Array(sorted.length);
+  let count = 0;
+  for (let i = 0; i < sorted.length; i++)
+    if (Number.isFinite(series.value(sorted[i]!))) finite[count++] = sorted[i]!;
+  return finite.subarray(0, count);
 }
 
 /** The first and last point of each stretch of one non-finite value. */
@@ -47,8 +58,8 @@ function thin(indexes: Uint32Array, most: number): number[] {
 function lttb(series: Series, indexes: Uint32Array, most: number): number[] {
   if (indexes.length <= most) return [...indexes];
   if (most <= 2) return thin(indexes, most);
-  const x = abscissa(series, indexes);
-  const y = Float64Array.from(indexes, (i) => series.value(i));
+  const x = series.abscissas(indexes);
+  const y = series.values(indexes);
   const kept = [indexes[0]!];
   const width = (indexes.length - 2) / (most - 2);
   let last = 0;
@@ -56,29 +67,21 @@ function lttb(series: Series, indexes: Uint32Array, most: number): number[] {
     const start = Math.floor(bucket * width) + 1;
     const end = Math.floor((bucket + 1) * width) + 1;
     const next = centre(x, y, end, Math.min(Math.floor((bucket + 2) * width) + 1, indexes.length));
+    const [fromX, fromY] = [x[last]!, y[last]!];
     let best = start;
     let bestArea = -1;
     for (let i = start; i < end; i++) {
-      const area = Math.abs(
-        (x[last]! - next.x) * (y[i]! - y[last]!) - (x[last]! - x[i]!) * (next.y - y[last]!),
-      );
-      if (area > bestArea) [best, bestArea] = [i, area];
+      const area = Math.abs((fromX - next.x) * (y[i]! - fromY) - (fromX - x[i]!) * (next.y - fromY));
+      if (area > bestArea) {
+        best = i;
+        bestArea = area;
+      }
     }
     kept.push(indexes[best]!);
     last = best;
   }
   kept.push(indexes.at(-1)!);
   return kept;
-}
-
-/** Steps, or times where all points have the same step; relative to the first, so that large numbers keep their differences. */
-function abscissa(series: Series, indexes: Uint32Array): Float64Array {
-  const first = indexes[0]!;
-  const bySteps = series.distance(first, indexes.at(-1)!).steps !== 0;
-  return Float64Array.from(indexes, (i) => {
-    const { steps, ms } = series.distance(first, i);
-    return bySteps ? steps : ms;
-  });
 }
 
 function centre(

@@ -7,8 +7,9 @@ export interface Series {
   /** In order of {@link comparePoints}. */
   compare(i: number, j: number): number;
   value(i: number): number;
-  /** The distance of two steps; of times where the steps are the same. */
-  distance(i: number, j: number): { readonly steps: number; readonly ms: number };
+  /** Steps, or times where all points have the same step; relative to the first, so that large numbers keep their differences. */
+  abscissas(indexes: Uint32Array): Float64Array;
+  values(indexes: Uint32Array): Float64Array;
   point(i: number): Point;
 }
 
@@ -51,6 +52,12 @@ export function createSeries(key: string): GrowingSeries {
     stepNumbers[length] = from.numbers[i]!;
     length += 1;
   }
+
+  const byTime = (first: number) => (i: number) => times[i]! - times[first]!;
+  const byStep = (first: number, last: number) =>
+    Number.isSafeInteger(stepNumbers[first]) && Number.isSafeInteger(stepNumbers[last])
+      ? (i: number) => stepNumbers[i]! - stepNumbers[first]!
+      : (i: number) => Number(steps[i]! - steps[first]!);
 
   return {
     get length() {
@@ -98,13 +105,18 @@ export function createSeries(key: string): GrowingSeries {
       return compareValues(values[i]!, values[j]!);
     },
     value: (i) => values[i]!,
-    distance: (i, j) => ({
-      steps:
-        Number.isSafeInteger(stepNumbers[i]) && Number.isSafeInteger(stepNumbers[j])
-          ? stepNumbers[j]! - stepNumbers[i]!
-          : Number(steps[j]! - steps[i]!),
-      ms: times[j]! - times[i]!,
-    }),
+    values: (indexes) => {
+      const found = new Float64Array(indexes.length);
+      for (let i = 0; i < found.length; i++) found[i] = values[indexes[i]!]!;
+      return found;
+    },
+    abscissas(indexes) {
+      const found = new Float64Array(indexes.length);
+      const [first, last] = [indexes[0]!, indexes.at(-1)!];
+      const distance = steps[first] === steps[last] ? byTime(first) : byStep(first, last);
+      for (let i = 0; i < found.length; i++) found[i] = distance(indexes[i]!);
+      return found;
+    },
     point: (i) => ({ key, value: values[i]!, step: steps[i]!, timestampMs: times[i]! }),
   };
 }
