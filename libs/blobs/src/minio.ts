@@ -1,8 +1,9 @@
 import { mkdir } from 'node:fs/promises';
-import { isCoded, notFound, unavailable } from '@millrace/errors';
+import { isCoded, notFound } from '@millrace/errors';
 import { Client } from 'minio';
 import { hexOf } from './digest.ts';
 import { openFiles } from './files.ts';
+import { createTransport, patiently, readOn } from './patience.ts';
 import type { BlobInfo, BlobStore, Digest } from './port.ts';
 import { everything, gather, intake, isIntact, verified } from './stream.ts';
 import { upload } from './upload.ts';
@@ -18,6 +19,8 @@ export interface MinioOptions {
   readonly prefix: string;
   /** Where `localPath` keeps its copies. */
   readonly cacheDir: string;
+  /** How long the server may keep silent in the middle of a request, in milliseconds. */
+  readonly stallMs: number;
 }
 
 /**
@@ -25,17 +28,17 @@ export interface MinioOptions {
  * its bytes are there and their digest is known, so an object under a digest is whole.
  */
 export async function openMinio(options: MinioOptions): Promise<BlobStore> {
-  const { bucket, prefix, cacheDir, ...connection } = options;
-  const client = new Client(connection);
-  const call = <T>(work: Promise<T>) => work.catch(rethrow);
-  if (!(await call(client.bucketExists(bucket)))) await client.makeBucket(bucket).catch(madeByAnother);
+  const { bucket, prefix, cacheDir, stallMs, ...connection } = options;
+  const client = new Client({ ...connection, ...createTransport(options.useSSL, stallMs) });
+  const exists = () => patiently(() => client.bucketExists(bucket));
+  if (!(await exists())) await patiently(() => client.makeBucket(bucket).catch(madeByAnother));
   await mkdir(cacheDir, { recursive: true });
   const cache = await openFiles(cacheDir);
   const shelf = `${prefix}sha256/`;
   const keyOf = (digest: Digest) => shelf + hexOf(digest);
 
   async function statOf(digest: Digest): Promise<BlobInfo | undefined> {
-    const found = await client.statObject(bucket, keyOf(digest)).catch(absent);
+    const found = await patiently(() => client.statObject(bucket, keyOf(digest))).catch(absent);
     return found && { digest, sizeBytes: found.size };
   }
 
@@ -44,12 +47,7 @@ export async function openMinio(options: MinioOptions): Promise<BlobStore> {
     if (!found) throw notFound(`blob ${digest}`);
     const left = Math.max(0, found.sizeBytes - offset);
     const wanted = Math.min(left, length ?? left);
-    if (wanted === 0) return;
-    try {
-      yield* await client.getPartialObject(bucket, keyOf(digest), offset, wanted);
-    } catch (error) {
-      rethrow(error);
-    }
+    yield* readOn((at, count) => client.getPartialObject(bucket, keyOf(digest), at, count), offset, wanted);
   }
 
   const target = {
@@ -60,7 +58,7 @@ export async function openMinio(options: MinioOptions): Promise<BlobStore> {
   };
 
   const store: BlobStore = {
-    put: (source, putOptions = {}) => call(upload(target, intake(source, putOptions))),
+    put: (source, putOptions = {}) => upload(target, intake(source, putOptions)),
     get: (digest, range) =>
       range ? read(digest, range.offset, range.length) : verified(digest, read(digest)),
     bytes: (digest, o) => gather(store.get(digest), o?.maxBytes),
@@ -72,22 +70,19 @@ export async function openMinio(options: MinioOptions): Promise<BlobStore> {
       return cache.localPath(digest);
     },
     stat: statOf,
-    async list(o = {}) {
-      const found: BlobInfo[] = [];
-      const objects = client.listObjectsV2(bucket, shelf, true, o.after ? keyOf(o.after) : '');
-      try {
+    list: (o = {}) =>
+      patiently(async () => {
+        const found: BlobInfo[] = [];
+        const objects = client.listObjectsV2(bucket, shelf, true, o.after ? keyOf(o.after) : '');
         for await (const object of objects as AsyncIterable<{ name?: string; size: number }>) {
           const name = object.name?.slice(shelf.length) ?? '';
           if (/^[0-9a-f]{64}$/.test(name)) found.push({ digest: `sha256:${name}`, sizeBytes: object.size });
           if (found.length >= (o.limit ?? 1000)) break;
         }
-      } catch (error) {
-        rethrow(error);
-      }
-      return found;
-    },
+        return found;
+      }),
     async remove(digest) {
-      await call(client.removeObject(bucket, keyOf(digest)));
+      await patiently(() => client.removeObject(bucket, keyOf(digest)));
       await cache.remove(digest);
     },
     async sweep({ unusedMs, keep, signal }) {
@@ -96,20 +91,20 @@ export async function openMinio(options: MinioOptions): Promise<BlobStore> {
       for await (const { digest } of everything(store, signal)) {
         if (keep(digest)) continue;
         // Asked right before: a put between this answer and the removal is the one thing that S3 cannot exclude.
-        const found = await client.statObject(bucket, keyOf(digest)).catch(absent);
+        const found = await patiently(() => client.statObject(bucket, keyOf(digest))).catch(absent);
         if (!found || found.lastModified.getTime() >= beforeMs) continue;
         await store.remove(digest);
         removed += 1;
       }
       return removed;
     },
-    presign: (digest, { expiresInS }) => call(client.presignedGetObject(bucket, keyOf(digest), expiresInS)),
+    presign: (digest, { expiresInS }) => client.presignedGetObject(bucket, keyOf(digest), expiresInS),
     async *verify(o = {}) {
       for await (const { digest } of everything(store, o.signal))
         yield { digest, ok: await isIntact(digest, read(digest)) };
     },
     async check() {
-      await call(client.bucketExists(bucket));
+      await exists();
     },
     close: async () => {},
   };
@@ -118,25 +113,16 @@ export async function openMinio(options: MinioOptions): Promise<BlobStore> {
 
 function absent(error: { code?: string }): undefined {
   if (error.code === 'NotFound' || error.code === 'NoSuchKey') return undefined;
-  return rethrow(error);
+  throw error;
 }
 
 /** Services that start together on an empty store all make the bucket; one of them succeeds. */
 function madeByAnother(error: { code?: string }): void {
-  if (error.code !== 'BucketAlreadyOwnedByYou') rethrow(error);
+  if (error.code !== 'BucketAlreadyOwnedByYou') throw error;
 }
 
 /** A local copy that is damaged is fetched again; the store's own bytes may be sound. */
 function damagedCopy(error: unknown): undefined {
   if (isCoded(error, 'DIGEST_MISMATCH')) return undefined;
-  throw error;
-}
-
-/** Errors of our own pass; the store's server errors and lost connections become `unavailable`. */
-function rethrow(error: unknown): never {
-  const { code = '', kind } = error as { code?: string; kind?: string };
-  if (kind === undefined && /^(E[A-Z]+|SlowDown|ServiceUnavailable|InternalError)$/.test(code)) {
-    throw unavailable('the object store', { cause: error });
-  }
   throw error;
 }

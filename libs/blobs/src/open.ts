@@ -17,6 +17,8 @@ export interface OpenBlobsOptions {
    * for only a restart tells what is on the disk.
    */
   readonly onFatal?: (error: CodedError) => void;
+  /** How long a remote store may keep silent in the middle of a request, in milliseconds. @default 30000 */
+  readonly stallMs?: number;
 }
 
 /** Opens the object store a URL names. INVALID_FIELD `BLOBS_URL` for any other text, which is not repeated: it may hold a secret. */
@@ -53,5 +55,6 @@ export async function openBlobs(options: OpenBlobsOptions): Promise<BlobStore> {
     bucket,
     prefix: path === '' ? '' : `${path}/`,
     cacheDir: options.cacheDir ?? join('.millrace', 'blob-cache'),
+    stallMs: options.stallMs ?? 30_000,
   });
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from 'minio';
+import { patiently } from './patience.ts';
 import type { BlobInfo } from './port.ts';
 import type { Intake } from './stream.ts';
 
@@ -31,7 +32,7 @@ export async function upload(target: UploadTarget, input: Intake): Promise<BlobI
   const head = first.done ? Buffer.alloc(0) : first.value;
   if (head.byteLength < partBytes) {
     const info = input.finish();
-    await client.putObject(bucket, keyOf(info.digest), head);
+    await patiently(() => client.putObject(bucket, keyOf(info.digest), head));
     return info;
   }
   const incoming = target.incomingKey(randomUUID());
@@ -59,15 +60,17 @@ async function multipart<T>(
   key: string,
   send: (put: SendPart) => Promise<T>,
 ): Promise<T> {
-  const uploadID = await client.initiateNewMultipartUpload(bucket, key, {});
+  const uploadID = await patiently(() => client.initiateNewMultipartUpload(bucket, key, {}));
   try {
     const done: { part: number; etag: string }[] = [];
     const sent = await send(async (bytes, headers = {}) => {
       const partNumber = done.length + 1;
       const part = { bucketName: bucket, objectName: key, uploadID, partNumber, headers };
-      done.push({ part: partNumber, etag: (await client.uploadPart(part, bytes)).etag });
+      const { etag } = await patiently(() => client.uploadPart(part, bytes));
+      done.push({ part: partNumber, etag });
     });
-    await client.completeMultipartUpload(bucket, key, uploadID, done);
+    // Tried once: a second try of what was done already is refused. Whoever uploads starts again.
+    await patiently(() => client.completeMultipartUpload(bucket, key, uploadID, done), 1);
     return sent;
   } catch (error) {
     await client.abortMultipartUpload(bucket, key, uploadID).catch(() => {});
@@ -78,7 +81,7 @@ async function multipart<T>(
 async function copy(client: Client, bucket: string, from: string, to: string, size: number): Promise<void> {
   const source = `/${bucket}/${from}`;
   if (size <= maxCopyBytes) {
-    await client.copyObject(bucket, to, source);
+    await patiently(() => client.copyObject(bucket, to, source));
     return;
   }
   await multipart(client, bucket, to, async (put) => {
