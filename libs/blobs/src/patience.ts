@@ -48,7 +48,7 @@ function failure(code: string, message: string): Error {
 }
 
 /** Whether a store that is busy or away caused this, so that asking again may help. */
-export function isPassing(error: unknown): boolean {
+function isPassing(error: unknown): boolean {
   const { code = '', kind } = error as { code?: string; kind?: string };
   return kind === undefined && /^(E[A-Z]+|SlowDown|ServiceUnavailable|InternalError)$/.test(code);
 }
