@@ -206,49 +206,52 @@ test('bad input is refused field by field', async () => {
   const x = { name: 'x', type: ColumnType.DOUBLE, doubles: [1] };
   const bool = { kind: { case: 'boolValue' as const, value: true } };
   const labels = { deployment: deploymentNamed('bad'), inferenceIds: ['a'], labels: [bool] };
-  const refusals: readonly (readonly [Promise<unknown>, string])[] = [
-    [client.applyMonitor({}), 'monitor'],
-    [client.applyMonitor({ monitor: { ...good, name: '' } }), 'monitor.name'],
-    [client.applyMonitor({ monitor: { ...good, deployment: 'd' } }), 'monitor.deployment'],
+  const refusals: readonly (readonly [() => Promise<unknown>, string])[] = [
+    [() => client.applyMonitor({}), 'monitor'],
+    [() => client.applyMonitor({ monitor: { ...good, name: '' } }), 'monitor.name'],
+    [() => client.applyMonitor({ monitor: { ...good, deployment: 'd' } }), 'monitor.deployment'],
     [
-      client.applyMonitor({ monitor: { ...good, deployment: 'projects/other/deployments/d' } }),
+      () => client.applyMonitor({ monitor: { ...good, deployment: 'projects/other/deployments/d' } }),
       'monitor.deployment',
     ],
     [
-      client.applyMonitor({ monitor: { ...good, baseline: 'projects/other/baselines/b' } }),
+      () => client.applyMonitor({ monitor: { ...good, baseline: 'projects/other/baselines/b' } }),
       'monitor.baseline',
     ],
-    [client.applyMonitor({ monitor: { ...good, etag: 'x' } }), 'monitor.etag'],
-    [client.applyMonitor(window({ length: durationFromMs(1500) })), 'monitor.window.length'],
-    [client.applyMonitor(window({ offset: durationFromMs(-hour) })), 'monitor.window.offset'],
-    [client.applyMonitor({ monitor: { ...good, drift: { share: 2 } } }), 'monitor.drift.share'],
+    [() => client.applyMonitor({ monitor: { ...good, etag: 'x' } }), 'monitor.etag'],
+    [() => client.applyMonitor(window({ length: durationFromMs(1500) })), 'monitor.window.length'],
+    [() => client.applyMonitor(window({ offset: durationFromMs(-hour) })), 'monitor.window.offset'],
+    [() => client.applyMonitor({ monitor: { ...good, drift: { share: 2 } } }), 'monitor.drift.share'],
     [
-      client.applyMonitor({ monitor: { ...good, alertRules: [{ ...rule, metric: 'luck' }] } }),
+      () => client.applyMonitor({ monitor: { ...good, alertRules: [{ ...rule, metric: 'luck' }] } }),
       'monitor.alert_rules[0].metric',
     ],
     [
-      client.applyMonitor({ monitor: { ...good, alertRules: [{ ...rule, resolveThreshold: 0 }] } }),
+      () => client.applyMonitor({ monitor: { ...good, alertRules: [{ ...rule, resolveThreshold: 0 }] } }),
       'monitor.alert_rules[0].resolve_threshold',
     ],
-    [client.applyMonitor({ monitor: { ...good, alertRules: [rule, rule] } }), 'monitor.alert_rules[1].id'],
-    [client.createBaseline({ parent }), 'rows'],
-    [client.createBaseline(batch(0)), 'rows'],
-    [client.createBaseline(batch(2, x)), 'batch.columns[0]'],
-    [client.createBaseline(batch(1, x, x)), 'batch.columns[1].name'],
-    [client.createBaseline({ ...batch(1, x), name: 'projects/other/baselines/b' }), 'name'],
-    [client.logGroundTruth({ ...labels, labels: [] }), 'labels'],
     [
-      client.logGroundTruth({ ...labels, labels: [{ kind: { case: 'stringValue', value: 'yes' } }] }),
+      () => client.applyMonitor({ monitor: { ...good, alertRules: [rule, rule] } }),
+      'monitor.alert_rules[1].id',
+    ],
+    [() => client.createBaseline({ parent }), 'rows'],
+    [() => client.createBaseline(batch(0)), 'rows'],
+    [() => client.createBaseline(batch(2, x)), 'batch.columns[0]'],
+    [() => client.createBaseline(batch(1, x, x)), 'batch.columns[1].name'],
+    [() => client.createBaseline({ ...batch(1, x), name: 'projects/other/baselines/b' }), 'name'],
+    [() => client.logGroundTruth({ ...labels, labels: [] }), 'labels'],
+    [
+      () => client.logGroundTruth({ ...labels, labels: [{ kind: { case: 'stringValue', value: 'yes' } }] }),
       'labels[0]',
     ],
-    [client.logGroundTruth({ ...labels, knownTime: timestampFromMs(Date.UTC(2100, 0)) }), 'known_time'],
-    [client.closeWindows({ name: good.name }), 'until'],
-    [client.listReports({ parent: good.name, pageToken: 'forged' }), 'page_token'],
-    [client.listReports({ parent: good.name, pageSize: -1 }), 'page_size'],
-    [client.deleteMonitor({ name: monitorNamed('etag'), etag: '0x1' }), 'etag'],
+    [() => client.logGroundTruth({ ...labels, knownTime: timestampFromMs(Date.UTC(2100, 0)) }), 'known_time'],
+    [() => client.closeWindows({ name: good.name }), 'until'],
+    [() => client.listReports({ parent: good.name, pageToken: 'forged' }), 'page_token'],
+    [() => client.listReports({ parent: good.name, pageSize: -1 }), 'page_size'],
+    [() => client.deleteMonitor({ name: monitorNamed('etag'), etag: '0x1' }), 'etag'],
   ];
   for (const [call, field] of refusals) {
-    const error = await call.then(
+    const error = await call().then(
       () => undefined,
       (e: unknown) => e,
     );
@@ -256,16 +259,17 @@ test('bad input is refused field by field', async () => {
     expect((error as CodedError).violations.map((violation) => violation.field)).toContain(field);
   }
   const missing = [
-    client.getMonitor({ name: monitorNamed('none') }),
-    client.deleteMonitor({ name: monitorNamed('none') }),
-    client.getBaseline({ name: `${parent}/baselines/none` }),
-    client.applyMonitor({ monitor: { ...good, baseline: `${parent}/baselines/none` } }),
-    client.closeWindows({ name: monitorNamed('none'), until: timestampFromMs(0) }),
-    client.getReport({ name: `${monitorNamed('etag')}/reports/1e3` }),
-    client
-      .watchReports({ parent: monitorNamed('none') })
-      [Symbol.asyncIterator]()
-      .next(),
+    () => client.getMonitor({ name: monitorNamed('none') }),
+    () => client.deleteMonitor({ name: monitorNamed('none') }),
+    () => client.getBaseline({ name: `${parent}/baselines/none` }),
+    () => client.applyMonitor({ monitor: { ...good, baseline: `${parent}/baselines/none` } }),
+    () => client.closeWindows({ name: monitorNamed('none'), until: timestampFromMs(0) }),
+    () => client.getReport({ name: `${monitorNamed('etag')}/reports/1e3` }),
+    () =>
+      client
+        .watchReports({ parent: monitorNamed('none') })
+        [Symbol.asyncIterator]()
+        .next(),
   ];
-  for (const call of missing) await expect(call).rejects.toMatchObject({ kind: 'not_found' });
+  for (const call of missing) await expect(call()).rejects.toMatchObject({ kind: 'not_found' });
 });
