@@ -2,7 +2,6 @@ import type { BlobStore } from '@millrace/blobs';
 import { wrongState } from '@millrace/errors';
 import type { FeatureView, Source } from './domain/definition.ts';
 import { viewPlan } from './domain/definition.ts';
-import type { Table } from './domain/table.ts';
 import { describeSource } from './duckdb/describe.ts';
 import type { Engine, EngineOptions } from './duckdb/engine.ts';
 import { checkSelect } from './duckdb/guard.ts';
@@ -61,12 +60,10 @@ export async function allRows(
   options: { readonly table: string; readonly untilUs: number },
 ): Promise<string> {
   const plan = viewPlan(view);
-  const tables: Table[] = [];
-  for await (const table of pushes.tables(view, options.untilUs)) tables.push(table);
   const parts = source ? [await batchRows(engine, view, source)] : [];
-  if (tables.length > 0 || !source) {
-    const empty = { rowCount: 0, columns: view.columns.map((c) => ({ ...c, cells: [] })) };
-    await loadTables(engine, options.table, tables.length > 0 ? tables : [empty]);
+  const pushed = pushes.tables(view, options.untilUs);
+  const loaded = await loadTables(engine, options.table, view.columns, pushed);
+  if (loaded > 0 || !source) {
     const columns = list(view.columns.map(({ name, type }) => castColumn(name, type)));
     parts.push(viewRows(view, plan, `SELECT ${columns} FROM ${ident(options.table)}`));
   }

@@ -9,6 +9,7 @@ import { evaluateWindows } from '../src/domain/evaluate.ts';
 import { addEntries, emptyHistory, entryAt } from '../src/domain/history.ts';
 import { addRows, emptyLayer } from '../src/domain/layer.ts';
 import type { Cell, ViewPlan } from '../src/domain/plan.ts';
+import type { Table } from '../src/domain/table.ts';
 import { dayUs, hourUs, minuteUs } from '../src/domain/time.ts';
 import { withEngine } from '../src/duckdb/engine.ts';
 import { loadTables } from '../src/duckdb/load.ts';
@@ -94,28 +95,25 @@ async function offline(rows: readonly Row[], asked: readonly { key: string | nul
   return withEngine(engineOptions, [], async (engine) => {
     const cells = (of: (row: Row) => Cell) => rows.map(of);
     const us = (n: number | null) => (n === null ? null : BigInt(n));
-    await loadTables(engine, 'given', [
-      {
-        rowCount: rows.length,
-        columns: [
-          { name: 'k', type: 'string', cells: cells((r) => r.key) },
-          { name: 'seen', type: 'timestamp', cells: cells((r) => us(r.t)) },
-          { name: 'made', type: 'timestamp', cells: cells((r) => us(r.created)) },
-          { name: 'x', type: 'double', cells: cells((r) => r.x) },
-          { name: 'p', type: 'string', cells: cells((r) => r.p) },
-        ],
-      },
-    ]);
-    await loadTables(engine, 'asked', [
-      {
-        rowCount: asked.length,
-        columns: [
-          { name: 'mr_rid', type: 'int64', cells: asked.map((_, i) => BigInt(i)) },
-          { name: 'k', type: 'string', cells: asked.map((a) => a.key) },
-          { name: 'mr_t', type: 'int64', cells: asked.map((a) => BigInt(a.at)) },
-        ],
-      },
-    ]);
+    const load = (name: string, table: Table) => loadTables(engine, name, table.columns, [table]);
+    await load('given', {
+      rowCount: rows.length,
+      columns: [
+        { name: 'k', type: 'string', cells: cells((r) => r.key) },
+        { name: 'seen', type: 'timestamp', cells: cells((r) => us(r.t)) },
+        { name: 'made', type: 'timestamp', cells: cells((r) => us(r.created)) },
+        { name: 'x', type: 'double', cells: cells((r) => r.x) },
+        { name: 'p', type: 'string', cells: cells((r) => r.p) },
+      ],
+    });
+    await load('asked', {
+      rowCount: asked.length,
+      columns: [
+        { name: 'mr_rid', type: 'int64', cells: asked.map((_, i) => BigInt(i)) },
+        { name: 'k', type: 'string', cells: asked.map((a) => a.key) },
+        { name: 'mr_t', type: 'int64', cells: asked.map((a) => BigInt(a.at)) },
+      ],
+    });
     await engine.run('CREATE TEMP TABLE entity_rows AS SELECT * FROM asked');
     const wanted = new Set([...plan.windows.map((w) => w.name), 'newest']);
     await joinView(

@@ -17,9 +17,12 @@ it('the bins of a histogram hold every finite value, each its lower bound and th
   const property = fc.asyncProperty(fc.array(value, { maxLength: 200 }), async (values) => {
     const found = await withEngine(options, [], async (engine) => {
       const column = { name: 'v', type: 'double' as const };
-      await loadTables(engine, 'given', [
-        { rowCount: values.length, columns: [{ ...column, cells: values }] },
-      ]);
+      await loadTables(
+        engine,
+        'given',
+        [column],
+        [{ rowCount: values.length, columns: [{ ...column, cells: values }] }],
+      );
       return statisticsOf(engine, 'given', column);
     });
     const finite = values.filter((v) => v !== null && Number.isFinite(v)) as number[];

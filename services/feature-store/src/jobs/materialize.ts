@@ -1,5 +1,5 @@
 import { featuresEvents } from '@millrace/contracts/features-events';
-import { wrongState } from '@millrace/errors';
+import { type CodedError, wrongState } from '@millrace/errors';
 import { draft } from '@millrace/events';
 import { type FeatureView, viewPlan } from '../domain/definition.ts';
 import type { Entry } from '../domain/history.ts';
@@ -24,6 +24,10 @@ export interface MaterializeParts {
 }
 
 const writeWidth = 256;
+/** Rows that wait to be written together. */
+const mostHeld = 200_000;
+/** Numbers, times included, of one key's rows: its document holds no more, and they are in memory together. */
+const mostOfKey = 4_000_000;
 
 /** The job that brings a source's rows into the online store. What is in already, it leaves; so it can be run again. */
 export function materializeJob(parts: MaterializeParts): JobKind<Materialization> {
@@ -167,12 +171,19 @@ async function gather(
 
 const literalOf = (us: number) => (us === Number.NEGATIVE_INFINITY ? '-9223372036854775807' : String(us));
 
+function keyTooLarge(view: FeatureView): CodedError {
+  const keys = view.joinKeys.map(({ name }) => name).join(', ');
+  const message = `a value of ${keys} has more than ${mostOfKey} numbers in the time that online reads need; use shorter windows, or keys of fewer rows`;
+  return wrongState(message, 'KEY_TOO_LARGE');
+}
+
 /** The rows of `batch_rows` by key, some keys at a time. */
 async function* grouped(engine: Engine, view: FeatureView, plan: ViewPlan): AsyncGenerator<KeyRows[]> {
   const keyCount = view.joinKeys.length;
   const firstMeasure = keyCount + 2;
   const firstPlain = firstMeasure + plan.measures.length;
   let ready: KeyRows[] = [];
+  let held = 0;
   let current: { key: string; raw: number[]; entries: Entry[] } | undefined;
   const close = () => {
     if (current) ready.push({ ...current, raw: Float64Array.from(current.raw) });
@@ -183,12 +194,15 @@ async function* grouped(engine: Engine, view: FeatureView, plan: ViewPlan): Asyn
       const key = JSON.stringify(Array.from({ length: keyCount }, (_, i) => columns[i]![row]));
       if (current?.key !== key) {
         close();
-        if (ready.length >= writeWidth) {
+        if (ready.length >= writeWidth || held >= mostHeld) {
           yield ready;
           ready = [];
+          held = 0;
         }
         current = { key, raw: [], entries: [] };
       }
+      held += 1;
+      if (current.raw.length >= mostOfKey) throw keyTooLarge(view);
       const timeUs = columns[keyCount]![row] as number;
       current.raw.push(timeUs);
       for (let i = firstMeasure; i < firstPlain; i++) {

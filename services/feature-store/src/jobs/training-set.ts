@@ -93,7 +93,7 @@ export function trainingSetJob(parts: TrainingSetParts): JobKind<TrainingSet> {
     if (entityRows.kind === 'rows') {
       const bytes = await blobs.bytes(entityRows.digest);
       const table = readBatch(fromBinary(ColumnBatchSchema, bytes), 'training_set.rows', maxInlineRows);
-      await loadTables(engine, 'given', [table]);
+      await loadTables(engine, 'given', table.columns, [table]);
     } else {
       const { sql } = entityRows;
       const checked = sql.trim() === '' ? '' : await checkSelect(engine, sql, 'training_set.query.sql');

@@ -16,6 +16,8 @@ import type { OnlineWriter } from './write.ts';
 
 /** Larger batches than this are kept as blobs. */
 const maxInlineBytes = 2 * 1024 * 1024;
+/** Records that are read at once, which may be of that size each. */
+const pageSize = 8;
 /** How many keys are written at once, so that they share the store's commits. */
 const writeWidth = 512;
 
@@ -160,7 +162,10 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
     async recover(options: { readonly atStart: boolean }) {
       const failures: unknown[] = [];
       let finished = 0;
-      for await (const { id, createdAtMs } of all(store.pushes, { where: { applied: false } })) {
+      for await (const { id, createdAtMs } of all(store.pushes, {
+        where: { applied: false },
+        limit: pageSize,
+      })) {
         if (underWay.has(id) || (!options.atStart && now() - createdAtMs < abandonedMs)) continue;
         const doc = (await store.pushes.get(id))?.doc;
         if (!doc || doc.applied) continue;
@@ -181,7 +186,10 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
 
     /** Brings what was pushed to earlier versions of a view into this one. */
     async carryOver(view: FeatureView): Promise<void> {
-      for await (const { id, doc: page } of all(store.pushes, { where: { uid: view.uid } })) {
+      for await (const { id, doc: page } of all(store.pushes, {
+        where: { uid: view.uid },
+        limit: pageSize,
+      })) {
         if (page.version >= view.version) continue;
         // Read again: a page may be old, and another job carry over the same rows.
         const doc = (await store.pushes.get(id))?.doc;
@@ -192,7 +200,7 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
 
     /** All rows pushed to a view with the view's columns, batch by batch, that could count up to a time. */
     async *tables(view: FeatureView, untilUs: number): AsyncGenerator<Table> {
-      for await (const { doc } of all(store.pushes, { where: { uid: view.uid } })) {
+      for await (const { doc } of all(store.pushes, { where: { uid: view.uid }, limit: pageSize })) {
         if (doc.firstUs <= untilUs) yield fitTable(view, await rowsOf(doc));
       }
     },

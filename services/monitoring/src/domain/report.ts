@@ -28,6 +28,8 @@ export interface Report {
 export interface WindowRows {
   readonly startMs: number;
   readonly rowCount: number;
+  /** How many of them are here, where there are more than can be judged together. */
+  readonly readRows: number;
   /** What the model was given. */
   readonly inputs: readonly ColumnData[];
   /** What it answered. */
@@ -70,7 +72,8 @@ export function makeReport(
   const drift = judgeDrift(features, rows.inputs, spec.drift);
   const predictions = score === undefined ? undefined : judgePrediction(score, rows, references, spec);
   const drifted = drift.columns.filter((column) => column.drifted).length;
-  const reason = `${drifted} of ${drift.columns.length} columns drifted; from ${spec.drift.share * 100} % on the data has`;
+  const part = rows.readRows < rows.rowCount ? `of the first ${rows.readRows} rows: ` : '';
+  const reason = `${part}${drifted} of ${drift.columns.length} columns drifted; from ${spec.drift.share * 100} % on the data has`;
   return { ...base, judged: true, reason, drift, ...(predictions ? { predictionDrift: predictions } : {}) };
 }
 

@@ -1,5 +1,4 @@
 import { monitoringEvents, names } from '@millrace/contracts';
-import type { ColumnBatch } from '@millrace/contracts/common';
 import {
   type CreateBaselineRequest,
   CreateBaselineRequestSchema,
@@ -10,21 +9,18 @@ import { alreadyExists, invalidField, isCoded, notFound } from '@millrace/errors
 import { draft } from '@millrace/events';
 import type { Handlers } from '@millrace/rpc';
 import { type Mutation, mutate, pageOf } from '@millrace/service';
-import type { ColumnData } from '../domain/column.ts';
 import { profileReference, sampleSizeOf } from '../domain/profile.ts';
 import { baselineKey } from '../store/close.ts';
 import type { BaselineDoc } from '../store/collections.ts';
-import { fromBatch, joinColumns, toBytes } from '../store/column-codec.ts';
+import { toBytes } from '../store/column-codec.ts';
 import { baselineMessage } from '../store/messages.ts';
+import { readRows } from './baseline-rows.ts';
 import type { Context } from './context.ts';
 
 type BaselineHandlers = Pick<
   Handlers<typeof MonitoringService>,
   'createBaseline' | 'getBaseline' | 'listBaselines'
 >;
-
-/** Reading a training set may take this long. */
-const readMs = 120_000;
 
 /** Baselines: create, get, list. */
 export function baselineHandlers(context: Context): BaselineHandlers {
@@ -92,27 +88,4 @@ export function baselineHandlers(context: Context): BaselineHandlers {
       };
     },
   };
-}
-
-async function readRows(
-  request: CreateBaselineRequest,
-  { features }: Context,
-): Promise<{ source: string; columns: ColumnData[] }> {
-  const { rows } = request;
-  if (rows.case === 'batch') return { source: '', columns: fromBatch(rows.value, 'batch') };
-  if (rows.case !== 'trainingSet') throw invalidField('rows', 'are not given', 'training_set or batch');
-  if (
-    names.trainingSet.parse(rows.value, 'training_set').project !==
-    names.project.parse(request.parent).project
-  )
-    throw invalidField('training_set', 'is of another project', `a training set of ${request.parent}`);
-  const pages: ColumnBatch[] = [];
-  for await (const page of features.readTrainingSet({ name: rows.value }, { deadlineMs: readMs })) {
-    if (page.rows) pages.push(page.rows);
-  }
-  const parts = pages.map((page) => fromBatch(page, 'training_set'));
-  const columns = (parts[0] ?? []).map(({ name }) =>
-    joinColumns(parts.flatMap((part) => part.filter((column) => column.name === name))),
-  );
-  return { source: rows.value, columns };
 }

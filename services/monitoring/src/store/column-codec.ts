@@ -19,6 +19,12 @@ export function toBytes(values: Float64Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
+/** About how much memory a column takes: 8 bytes for a number, 48 and its characters for a text. */
+export function bytesOf(data: ColumnData): number {
+  if (data.kind === 'number') return data.values.byteLength;
+  return data.values.reduce((sum, value) => sum + 48 + 2 * (value?.length ?? 0), 0);
+}
+
 export function encodeColumn(data: ColumnData): StoredColumn {
   const bytes = data.kind === 'number' ? toBytes(data.values) : Buffer.from(JSON.stringify(data.values));
   return { name: data.name, kind: data.kind, bytes };
