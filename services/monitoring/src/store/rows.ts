@@ -16,7 +16,7 @@ import { monitorKey } from './keys.ts';
 import { all, type Store } from './store.ts';
 
 /** What the rows of a window may take in memory while it is judged, and how many are told apart by their ids. */
-export interface WindowLimits {
+interface WindowLimits {
   readonly bytes: number;
   readonly rows: number;
 }
