@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Run, TrackingService } from '@millrace/contracts/tracking';
 import { openDocuments } from '@millrace/documents';
+import { CodedError } from '@millrace/errors';
 import { createClient, grpcTransport } from '@millrace/rpc';
 import { tempDir } from '@millrace/testing';
 import { expect, test } from 'vitest';
@@ -11,6 +12,7 @@ import { toColumns } from '../src/domain/columns.ts';
 import { createRun } from '../src/domain/run.ts';
 import { metricsLogged } from '../src/drafts.ts';
 import { settleMetrics } from '../src/jobs.ts';
+import { createBatches } from '../src/store/batches.ts';
 import {
   batchesSpec,
   collections,
@@ -108,6 +110,27 @@ test('a batch that never reached its run is shown by the sweep', async () => {
   expect(settled.doc.metrics).toEqual([points[1]]);
   await job.run(signal);
   expect((await store.runs.get('p', run.id)).version).toBe(settled.version);
+  await documents.close();
+});
+
+test('a recorded batch is acknowledged although the disk has no room to note it, and noted once it has', async () => {
+  await using folder = tempDir();
+  const documents = await openDocuments({ url: `sqlite:${join(folder.path, 'd.db')}`, collections });
+  const store = openTrackingStore(documents, Date.now);
+  const run = createRun({ ...wanted, startTimeMs: undefined, tags: [] }, 0);
+  await store.runs.insert(run, {});
+  const noteLatest = async () => {
+    throw new CodedError('resource_exhausted', 'DISK_FULL', 'no space left');
+  };
+  const full = createBatches(documents, { ...store.runs, noteLatest }, Date.now);
+  const batch = { project: 'p', run: wanted.id, requestId: 'r', bodyDigest: 'd', points: [point(1)] };
+  const nothing = { params: [], tags: [], removedTags: [] };
+  expect(await full.log({ ...batch, ...nothing })).toBe(false);
+  expect(await full.log({ ...batch, ...nothing })).toBe(true);
+  expect((await store.runs.get('p', wanted.id)).doc.metrics).toEqual([]);
+  const later = () => Date.now() + 60_000;
+  await settleMetrics(documents, store.batches, later).run(AbortSignal.timeout(10_000));
+  expect((await store.runs.get('p', wanted.id)).doc.metrics).toEqual([point(1)]);
   await documents.close();
 });
 

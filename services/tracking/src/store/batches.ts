@@ -1,5 +1,5 @@
 import { type DocumentStore, newId, type Page, type Versioned } from '@millrace/documents';
-import { CodedError } from '@millrace/errors';
+import { CodedError, isCoded } from '@millrace/errors';
 import { fromColumns, toColumns } from '../domain/columns.ts';
 import { latestOf, type Point } from '../domain/metric.ts';
 import { type Annotations, admitPoints, annotateRun } from '../domain/run.ts';
@@ -27,13 +27,17 @@ export type Batches = ReturnType<typeof createBatches>;
  * 3. the run takes note of the latest points, which is idempotent and independent of order.
  *
  * A crash in between is healed by the caller's retry, which begins where the first try stopped, and step 3 also by the
- * sweep in jobs.ts, which follows the event log.
+ * sweep in jobs.ts, which follows the event log. Once step 2 is done the call has succeeded.
  */
 export function createBatches(store: DocumentStore, runs: Runs, now: () => number) {
   const batches = store.collection(batchesSpec);
 
-  const note = ({ project, run }: Pick<Batch, 'project' | 'run'>, points: readonly Point[]) =>
-    points.length > 0 ? runs.noteLatest(project, run, latestOf(points)) : undefined;
+  async function note(
+    { project, run }: Pick<Batch, 'project' | 'run'>,
+    points: readonly Point[],
+  ): Promise<void> {
+    if (points.length > 0) await runs.noteLatest(project, run, latestOf(points));
+  }
 
   return {
     /** Logs a batch exactly once; true when it was logged before. */
@@ -44,7 +48,7 @@ export function createBatches(store: DocumentStore, runs: Runs, now: () => numbe
       const known = requestId ? await batches.get(id) : undefined;
       if (known) {
         refuseOther(known, wanted);
-        await note(known.doc, points);
+        await note(known.doc, points).catch(leaveToSweep);
         return true;
       }
       admitPoints(doc, points);
@@ -57,7 +61,7 @@ export function createBatches(store: DocumentStore, runs: Runs, now: () => numbe
       const emit = points.length > 0 ? [metricsLogged(doc, id, points, atMs)] : [];
       const stored = await batches.insert(id, batch, { ...guard, emit });
       refuseOther(stored, wanted);
-      await note(stored.doc, points);
+      await note(stored.doc, points).catch(leaveToSweep);
       return false;
     },
 
@@ -78,6 +82,11 @@ export function createBatches(store: DocumentStore, runs: Runs, now: () => numbe
         ...(after ? { after } : {}),
       }),
   };
+}
+
+/** A caller who was told that a recorded batch failed would log it again: what the store cannot note now the sweep does. */
+function leaveToSweep(error: unknown): void {
+  if (!isCoded(error, 'resource_exhausted') && !isCoded(error, 'unavailable')) throw error;
 }
 
 function annotates({ params, tags, removedTags }: Annotations): boolean {
