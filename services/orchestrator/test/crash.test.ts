@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { OutputKind } from '@millrace/contracts/pipelines';
 import { startNats, type TempDir, type TestNats, tempDir, until } from '@millrace/testing';
@@ -115,9 +115,10 @@ test('killed for good, its steps are stopped after the grace', async () => {
 test('frozen while another takes over, it is refused what it says later', async () => {
   // Two replicas on one store: the first holds every lease, freezes, and comes back after it lost them.
   const shared = { ...env(), LEASE_MS: '1000', SCAN_MS: '200', SHARDS: '2' };
+  const go = JSON.stringify(join(folder.path, 'go'));
   const one = await startProcess(shared);
   const name = await launch(one, 'frozen', {
-    steps: [js('a', `${note('frozen')} setTimeout(() => {}, 3000)`)],
+    steps: [js('a', `${note('frozen')} setInterval(() => fs.existsSync(${go}) && process.exit(0), 20)`)],
   });
   await until(() => lines('frozen').length === 1);
   one.freeze();
@@ -128,6 +129,7 @@ test('frozen while another takes over, it is refused what it says later', async 
   });
   expect(holder.word).toBe('RUNNING');
   one.thaw();
+  writeFileSync(join(folder.path, 'go'), '');
   expect((await finished(two, name)).word).toBe('SUCCEEDED');
   const { a } = await tasksOf(two, name);
   expect(a?.attempts.filter((attempt) => attempt.state === 2)).toHaveLength(1);
