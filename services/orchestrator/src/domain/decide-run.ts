@@ -53,7 +53,8 @@ function move(run: Run, to: RunState, reason: string, nowMs: number): RunDecisio
   const from = run.state;
   if (!(runTransitions[from] as readonly RunState[]).includes(to))
     return { refused: `a run that is ${from} cannot become ${to}` };
-  const ended = isTerminalRun(to) ? { endedAtMs: nowMs } : {};
+  // A clock that was set back must not let a run end before it began.
+  const ended = isTerminalRun(to) ? { endedAtMs: Math.max(nowMs, run.startedAtMs ?? run.createdAtMs) } : {};
   return {
     run: { ...run, state: to, reason, ...ended },
     facts: [{ fact: 'run_state_changed', from, to, reason }],

@@ -24,7 +24,7 @@ export interface Ending {
 export type TaskCommand =
   /** Begins the next attempt. */
   | { readonly do: 'claim'; readonly host: string; readonly cacheKey?: string }
-  /** Takes a running attempt over from a holder that went away. Its host stays: that is where its process is, if it has one. */
+  /** Takes a running attempt over from a holder that went away; its host stays: that is where its process is, if it has one. */
   | { readonly do: 'adopt' }
   | {
       readonly do: 'finish';
@@ -136,7 +136,7 @@ function finish(
   nowMs: number,
 ): TaskDecision {
   const { outputs, ...end } = ending;
-  const ended: Attempt = { ...running, ...end, endedAtMs: nowMs };
+  const ended: Attempt = { ...running, ...end, endedAtMs: Math.max(nowMs, running.startedAtMs) };
   const attempts = [...task.attempts.slice(0, -1), ended];
   const failures = attempts.filter((a) => a.state === 'failed' || a.state === 'timed_out').length;
   const failed = ending.state === 'failed' || ending.state === 'timed_out';
@@ -152,7 +152,12 @@ function finish(
 }
 
 function lose(task: Task, running: Attempt, reason: string, retry: boolean, nowMs: number): TaskDecision {
-  const ended: Attempt = { ...running, state: 'lost', reason, endedAtMs: nowMs };
+  const ended: Attempt = {
+    ...running,
+    state: 'lost',
+    reason,
+    endedAtMs: Math.max(nowMs, running.startedAtMs),
+  };
   const attempts = [...task.attempts.slice(0, -1), ended];
   const willRetry = retry && attempts.filter((a) => a.state === 'lost').length <= maxLost;
   const told: TaskFact = { fact: 'attempt_finished', attempt: ended, willRetry };
@@ -172,7 +177,10 @@ function move(task: Task, to: TaskState, reason: string, nowMs: number, ...befor
   const from = task.state;
   if (!(taskTransitions[from] as readonly TaskState[]).includes(to))
     return { refused: `a task that is ${from} cannot become ${to}` };
-  const ended = isTerminalTask(to) ? { endedAtMs: nowMs } : {};
+  // A clock that was set back must not let work end before it began.
+  const ended = isTerminalTask(to)
+    ? { endedAtMs: Math.max(nowMs, task.startedAtMs ?? task.createdAtMs) }
+    : {};
   const facts: TaskFact[] = [...before, { fact: 'task_state_changed', from, to, reason }];
   return { task: { ...task, state: to, reason, ...ended }, facts };
 }
