@@ -32,9 +32,10 @@ export function createView(run: Run, graph: Graph, tasks: Iterable<Task>): RunVi
   return view;
 }
 
-/** Takes a task's new state in. */
+/** Takes a task's new state in. An end is final: a state that was read before it and comes later says nothing. */
 export function putTask(view: RunView, task: Task): void {
   const before = view.tasks.get(task.key);
+  if (before && isTerminalTask(before.state)) return;
   view.tasks.set(task.key, task);
   const working = task.attempts.at(-1)?.state === 'running';
   if (working) view.running.add(task.key);
@@ -48,7 +49,7 @@ export function putTask(view: RunView, task: Task): void {
   ] as const)
     if (member) set.add(task.key);
     else set.delete(task.key);
-  if (isTerminalTask(task.state) && !(before && isTerminalTask(before.state))) {
+  if (isTerminalTask(task.state)) {
     group.terminal += 1;
     if (isFailure(task.state)) group.failures += 1;
   }

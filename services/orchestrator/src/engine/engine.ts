@@ -11,6 +11,7 @@ import type { ResultCache } from './cache.ts';
 import { type Capacity, createCapacity } from './capacity.ts';
 import type { Shards } from './shards.ts';
 import type { Timers } from './timers.ts';
+import { createTurns } from './turns.ts';
 
 export interface EngineOptions {
   readonly store: Store;
@@ -55,8 +56,13 @@ export function createEngine(options: EngineOptions): Engine {
   const actors = new Map<string, Actor>();
   const loading = new Map<string, Promise<void>>();
   const owners = new Map<string, { actor: Actor; key: string }>();
+  /** Shards all of whose open runs are known here, with the token under which that is so. */
+  const surveyed = new Map<number, number>();
+  const turns = createTurns();
   let closed = false;
   let sweepAtMs = 0;
+  /** All runs of an earlier process here were looked for once: what they take of the capacity is counted. */
+  let counted = false;
   let waking = false;
   const capacity = createCapacity(executor.capacity, () => {
     if (waking) return;
@@ -76,34 +82,38 @@ export function createEngine(options: EngineOptions): Engine {
   // All runs of a pipeline are in one hand, so that their number can be limited without asking the store.
   const keyOf = (run: Run) => `${run.project}/${run.pipeline}`;
 
-  async function load(run: Run, tasks: readonly Task[], recover: boolean): Promise<void> {
+  const isSurveyed = (shard: number) => surveyed.has(shard) && surveyed.get(shard) === shards.tokenOf(shard);
+
+  function letGo(run: Run, actor: Actor): void {
+    if (actors.get(idOf(run)) === actor) actors.delete(idOf(run));
+    turns.give(run);
+    actor.drop();
+  }
+
+  async function load(run: Run, tasks: readonly Task[]): Promise<void> {
     const pipeline = await store.getVersion(run.project, run.pipeline, run.version);
     if (!pipeline) throw new TypeError(`version ${run.version} of ${keyOf(run)} does not exist`);
     const { spec } = pipeline;
     const mayStart = (asked: Run) => {
       if (spec.maxConcurrentRuns === 0) return true;
+      // Runs of the pipeline may be running that nobody here knows of yet.
+      if (!isSurveyed(shards.shardOf(keyOf(asked)))) return false;
       const others = [...actors.values()]
         .map((other) => other.view.run)
         .filter((other) => keyOf(other) === keyOf(asked) && other.id !== asked.id);
-      const earlier = others.filter(
-        (o) =>
-          o.state !== 'pending' ||
-          o.createdAtMs < asked.createdAtMs ||
-          (o.createdAtMs === asked.createdAtMs && o.id < asked.id),
-      );
-      return earlier.filter((other) => !isTerminalRun(other.state)).length < spec.maxConcurrentRuns;
+      return turns.take(asked, others, spec.maxConcurrentRuns);
     };
     const actor: Actor = createActor(
       {
         ...options,
-        capacity,
-        mayStart,
+        capacity: { ...capacity, hasRoom: () => counted && capacity.hasRoom() },
         isOurs: () => shards.owns(keyOf(run)),
+        mayStart,
         onState(changed) {
+          if (changed.state !== 'pending') turns.give(changed);
           if (!isTerminalRun(changed.state)) return;
-          actors.delete(idOf(changed));
-          actor.drop();
-          for (const other of actors.values()) if (other.view.run.state === 'pending') other.wake();
+          letGo(changed, actor);
+          wakePending();
         },
         own(attempt, key) {
           if (key === undefined) owners.delete(attempt);
@@ -117,10 +127,9 @@ export function createEngine(options: EngineOptions): Engine {
     );
     actors.set(idOf(run), actor);
     try {
-      if (recover) await actor.recover();
+      await actor.recover();
     } catch (error) {
-      actors.delete(idOf(run));
-      actor.drop();
+      letGo(run, actor);
       throw error;
     }
     actor.wake();
@@ -137,8 +146,12 @@ export function createEngine(options: EngineOptions): Engine {
     return attempt?.number === Number(number) && attempt.state === 'running' && attempt.host === options.host;
   }
 
+  function wakePending(): void {
+    for (const actor of actors.values()) if (actor.view.run.state === 'pending') actor.wake();
+  }
+
   /** Takes a run up, once, however often it is asked for. */
-  function take(run: Run, recover: boolean): Promise<void> {
+  function take(run: Run): Promise<void> {
     const id = idOf(run);
     const known = loading.get(id);
     if (known) return known;
@@ -146,7 +159,7 @@ export function createEngine(options: EngineOptions): Engine {
       if (actors.has(id) || closed) return;
       const stored = await store.runs.get(id);
       if (!stored || isTerminalRun(stored.doc.state)) return;
-      await load(stored.doc, await store.allTasks(run.project, run.id), recover);
+      await load(stored.doc, await store.allTasks(run.project, run.id));
     })().finally(() => loading.delete(id));
     loading.set(id, taken);
     return taken;
@@ -156,16 +169,17 @@ export function createEngine(options: EngineOptions): Engine {
     async renew() {
       const lost = new Set(await shards.renew());
       if (lost.size > 0)
-        for (const [id, actor] of actors)
+        for (const [id, actor] of [...actors])
           if (lost.has(shards.shardOf(keyOf(actor.view.run)))) {
             log.warn({ run: id }, 'the lease of a run was lost; another replica has it');
-            actor.drop();
-            actors.delete(id);
+            letGo(actor.view.run, actor);
           }
       // What it left running is stopped when the next holder has made up for it.
       if (lost.size > 0) sweepAtMs = 0;
     },
     async scan() {
+      const under = Array.from({ length: shards.count }, (_, shard) => shards.tokenOf(shard));
+      const unknown = new Set<number>();
       const all = await store.openRuns();
       for (const run of all.filter((open) => shards.owns(keyOf(open)))) {
         const actor = actors.get(idOf(run));
@@ -174,9 +188,19 @@ export function createEngine(options: EngineOptions): Engine {
           if (run.stop && (!actor.view.run.stop || (run.stop.force && !actor.view.run.stop.force)))
             actor.replaceRun(run);
         } else
-          await take(run, true).catch((err: unknown) =>
-            log.error({ err, run: run.id }, 'a run could not be taken up; it is tried again'),
-          );
+          await take(run).catch((err: unknown) => {
+            unknown.add(shards.shardOf(keyOf(run)));
+            log.error({ err, run: run.id }, 'a run could not be taken up; it is tried again');
+          });
+      }
+      for (const [shard, token] of under.entries()) {
+        if (token === undefined || unknown.has(shard) || surveyed.get(shard) === token) continue;
+        surveyed.set(shard, token);
+        wakePending();
+      }
+      if (!counted && unknown.size === 0) {
+        counted = true;
+        for (const actor of actors.values()) actor.wake();
       }
       if (now() < sweepAtMs) return;
       sweepAtMs = now() + sweepEveryMs;
@@ -186,7 +210,7 @@ export function createEngine(options: EngineOptions): Engine {
       if (closed || !shards.owns(keyOf(run))) return;
       const actor = actors.get(idOf(run));
       if (actor) actor.replaceRun(run);
-      else await take(run, true);
+      else await take(run);
     },
     async view(run) {
       const actor = actors.get(idOf(run));

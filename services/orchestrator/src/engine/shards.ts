@@ -2,9 +2,12 @@ import type { Leases } from '@millrace/documents';
 
 /** Which parts of the work are this process's. Replicas share them out; what a lost one held is taken over within a lease. */
 export interface Shards {
+  readonly count: number;
   /** Whether work of this key is ours now. */
   owns(key: string): boolean;
-  /** Takes and extends leases; answers which shards were lost. */
+  /** The fencing token of a shard that is ours: another one means that somebody else may have had it in between. */
+  tokenOf(shard: number): number | undefined;
+  /** Takes and extends leases; answers which shards were lost, also when they are ours again. */
   renew(): Promise<readonly number[]>;
   shardOf(key: string): number;
   release(): Promise<void>;
@@ -36,7 +39,9 @@ export async function createShards(options: ShardOptions): Promise<Shards> {
     return (hash >>> 0) % count;
   };
   return {
+    count,
     shardOf,
+    tokenOf: (shard) => held.get(shard)?.token,
     owns: (key) => (held.get(shardOf(key))?.untilMs ?? 0) > clock(),
     async renew() {
       const lost: number[] = [];

@@ -1,9 +1,12 @@
 import { channel } from 'node:diagnostics_channel';
+import { isCoded } from '@millrace/errors';
+import type { TaskCommand } from '../domain/decide-task.ts';
 import type { Step } from '../domain/spec.ts';
 import { isProductive, type Task } from '../domain/task.ts';
 import { itemTask, type RunView } from '../domain/view.ts';
-import { taskId } from '../store/store.ts';
+import { refusedCode, taskId } from '../store/store.ts';
 import type { Surroundings } from './actor.ts';
+import type { Attempts } from './attempts.ts';
 import { attemptEnv, attemptId, cacheKeyOf, type Resolved, resolveWork } from './work.ts';
 
 /** Race points: where a fault test ends or freezes the process. */
@@ -19,11 +22,9 @@ export interface StarterDeps {
   known(key: string): Task;
   put(task: Task): Task;
   wake(): void;
-  /** The attempt that was just claimed is in our hands; answers its id. */
-  hold(task: Task): string;
-  isDropped(): boolean;
-  /** The executor has the attempt, or could not take it. */
-  launched(id: string, task: Task, error?: unknown): Promise<void>;
+  readonly attempts: Pick<Attempts, 'hold' | 'has' | 'launched'>;
+  /** Whether the run is still in the hands of this process. */
+  isOurs(): boolean;
 }
 
 export interface Starter {
@@ -31,6 +32,8 @@ export interface Starter {
   start(key: string, index: number | undefined): Promise<boolean>;
   /** Starts the process of an attempt that is claimed. Its end is told by the executor, also when it cannot start. */
   launch(task: Task, id: string, work: Resolved): void;
+  /** Gives back what was taken for claims whose answers were lost; to be called once the documents were read again. */
+  settleDoubts(): void;
 }
 
 export function createStarter(deps: StarterDeps): Starter {
@@ -38,6 +41,8 @@ export function createStarter(deps: StarterDeps): Starter {
   const { store, executor, capacity, cache, now } = around;
   /** Tasks that wait for another task's computation of the same result. */
   const blocked = new Set<string>();
+  /** Claims that may be written or not: until that is known, their room is taken. */
+  const doubtful = new Map<string, string | undefined>();
 
   async function start(key: string, index: number | undefined): Promise<boolean> {
     const { project } = view.run;
@@ -48,8 +53,8 @@ export function createStarter(deps: StarterDeps): Starter {
     const step = deps.stepOf(task);
     const id = attemptId(view.run, key, task.attempts.length + 1);
     // Nothing is awaited before room is taken, so that what is planned next sees it.
-    if (blocked.has(key) || !capacity.take(id, step.resources)) return false;
-    let claimed = false;
+    if (blocked.has(key) || !deps.isOurs() || !capacity.take(id, step.resources)) return false;
+    let keeps = false;
     let cacheKey: string | undefined;
     try {
       const resolved = resolveWork(view, step, task);
@@ -76,22 +81,34 @@ export function createStarter(deps: StarterDeps): Starter {
       }
       const cached = cacheKey === undefined ? {} : { cacheKey };
       beforeClaim.publish(id);
-      const running = put(
-        await store.changeTask(view.run, task, { do: 'claim', host: around.host, ...cached }),
-      );
+      const running = await claim(task, { do: 'claim', host: around.host, ...cached }, (known) => {
+        keeps = true;
+        if (!known) doubtful.set(id, cacheKey);
+      });
+      put(running);
       afterClaim.publish(id);
-      // Whoever has the run next starts it, or makes up for it.
-      if (deps.isDropped()) return true;
-      claimed = true;
-      deps.hold(running);
       launch(running, id, resolved.work);
       return true;
     } finally {
-      if (!claimed) {
-        if (cacheKey !== undefined) cache.free(project, cacheKey, id);
-        capacity.give(id);
-      }
+      if (!keeps) giveBack(id, cacheKey);
     }
+  }
+
+  /** Claims; `onTaken` tells that the attempt is ours, or that it may be. */
+  async function claim(task: Task, command: TaskCommand, onTaken: (known: boolean) => void): Promise<Task> {
+    try {
+      const running = await store.changeTask(view.run, task, command);
+      onTaken(true);
+      return running;
+    } catch (error) {
+      if (!isCoded(error, refusedCode)) onTaken(false);
+      throw error;
+    }
+  }
+
+  function giveBack(id: string, cacheKey: string | undefined): void {
+    if (cacheKey !== undefined) cache.free(view.run.project, cacheKey, id);
+    capacity.give(id);
   }
 
   function unblock(key: string): void {
@@ -115,15 +132,28 @@ export function createStarter(deps: StarterDeps): Starter {
   }
 
   function launch(task: Task, id: string, work: Resolved): void {
+    // Who lost the run while the claim was written must not start anything; the next holder makes up for it.
+    if (!deps.isOurs()) {
+      giveBack(id, task.cacheKey);
+      return;
+    }
+    deps.attempts.hold(id, task);
     const env = [...work.env, ...attemptEnv(view.run, task, task.attempts.length, around.addresses())];
     void executor.start({ ...work, id, env }).then(
       () => {
         afterSpawn.publish(id);
-        return deps.launched(id, task);
+        return deps.attempts.launched(id, task);
       },
-      (error: unknown) => deps.launched(id, task, error),
+      (error: unknown) => deps.attempts.launched(id, task, error),
     );
   }
 
-  return { start, launch };
+  return {
+    start,
+    launch,
+    settleDoubts() {
+      for (const [id, cacheKey] of doubtful) if (!deps.attempts.has(id)) giveBack(id, cacheKey);
+      doubtful.clear();
+    },
+  };
 }
