@@ -1,7 +1,8 @@
 import { isCoded } from '@millrace/errors';
 import type { Logger } from '@millrace/telemetry';
 import { createCron } from './cron.ts';
-import { decideOverlap, dueTimes, type Schedule } from './domain/schedule.ts';
+import type { Run } from './domain/run.ts';
+import { type Decided, decideTimes, type Schedule, type Starting } from './domain/schedule.ts';
 import type { Engine } from './engine/engine.ts';
 import type { Shards } from './engine/shards.ts';
 import { sha256 } from './engine/work.ts';
@@ -38,71 +39,74 @@ export async function tickSchedules(deps: SchedulesDeps): Promise<void> {
       );
 }
 
-async function tick(deps: SchedulesDeps, schedule: Schedule): Promise<void> {
+/**
+ * Decides on the schedule as it is, writes that down, and only then starts runs: of two replicas one decides, and what a
+ * process that died had decided is done by the next one.
+ */
+async function tick(deps: SchedulesDeps, of: Pick<Schedule, 'project' | 'name'>): Promise<void> {
   const { store, now } = deps;
-  const next = createCron(schedule.cron, schedule.timeZone);
-  const nowMs = now();
-  const decided: { timeMs: number; run?: string; reason: string }[] = [];
-  let bufferedMs = schedule.bufferedMs;
-
-  const due = schedule.paused ? [] : dueTimes(schedule, next, nowMs);
-  const times = [...(bufferedMs === undefined ? [] : [{ timeMs: bufferedMs, buffered: true }]), ...due];
-  for (const time of times) {
-    if ('leftOut' in time && time.leftOut !== undefined) {
-      decided.push({ timeMs: time.timeMs, reason: time.leftOut });
+  const id = `${of.project}/${of.name}`;
+  for (;;) {
+    const held = await store.schedules.get(id);
+    if (!held) return;
+    const [first] = held.doc.starting ?? [];
+    if (first) {
+      await start(deps, held.doc, first);
       continue;
     }
-    const open = await store.openRunsOf(
-      originKey({ project: schedule.project, origin: { kind: 'schedule', source: schedule.name } }),
-    );
-    const id = scheduledRunId(schedule, time.timeMs);
-    // After a crash between the two writes the run of this very time is there already.
-    const others = open.filter((run) => run.id !== id);
-    const isBuffered = 'buffered' in time;
-    const verdict = decideOverlap(schedule.overlap, others.length, bufferedMs !== undefined && !isBuffered);
-    if (verdict.do === 'leave_out') decided.push({ timeMs: time.timeMs, reason: verdict.reason });
-    else if (verdict.do === 'buffer') bufferedMs = time.timeMs;
-    else {
-      if (verdict.do === 'cancel_and_run')
-        await cancelAll(
-          deps,
-          others.map((run) => run.id),
-          schedule.project,
-        );
-      if (isBuffered) bufferedMs = undefined;
-      decided.push(await start(deps, schedule, time.timeMs, verdict.reason));
+    const open = await openRunsOf(deps, held.doc);
+    const next = createCron(held.doc.cron, held.doc.timeZone);
+    const nowMs = now();
+    const decided = decideTimes(held.doc, next, open.length, nowMs);
+    if (!decided) return;
+    try {
+      await store.schedules.change(id, (doc) => write(doc, decided, nowMs), { expect: held.version });
+    } catch (error) {
+      // Somebody applied or paused it, or another replica was faster: what is true now decides.
+      if (!isCoded(error, 'VERSION_CONFLICT')) throw error;
     }
   }
-  await store.schedules.change(`${schedule.project}/${schedule.name}`, (doc) => {
-    // Somebody applied or paused it meanwhile: the times are looked at again, and their runs are the same.
-    if (doc.updatedAtMs !== schedule.updatedAtMs || doc.decidedUpToMs !== schedule.decidedUpToMs)
-      return undefined;
-    if (due.length === 0 && decided.length === 0) return undefined;
-    const last = decided.at(-1);
-    const lastRun = decided.findLast((d) => d.run !== undefined)?.run;
-    const { bufferedMs: _, ...rest } = doc;
-    return {
-      doc: {
-        ...rest,
-        ...(bufferedMs === undefined ? {} : { bufferedMs }),
-        decidedUpToMs: due.length > 0 ? nowMs : doc.decidedUpToMs,
-        nextAtMs: doc.paused ? null : (next(nowMs) ?? null),
-        ...(last ? { lastTimeMs: last.timeMs, lastReason: last.reason } : {}),
-        ...(lastRun === undefined ? {} : { lastRun }),
-      },
-      emit: decided.map((d) => scheduleFired(doc, d.timeMs, d.run, d.reason, nowMs)),
-    };
-  });
 }
 
-async function start(deps: SchedulesDeps, schedule: Schedule, timeMs: number, reason: string) {
+const nextOf = (doc: Schedule, afterMs: number): number | null =>
+  doc.paused ? null : (createCron(doc.cron, doc.timeZone)(afterMs) ?? null);
+
+/** The schedule after a decision, and what is told of it at once. */
+function write(doc: Schedule, decided: Decided, nowMs: number) {
+  const { starting, leftOut, bufferedMs, upToMs } = decided;
+  const last = [...leftOut, ...starting].sort((a, b) => a.timeMs - b.timeMs).at(-1);
+  const { bufferedMs: _, ...rest } = doc;
+  return {
+    doc: {
+      ...rest,
+      ...(bufferedMs === undefined ? {} : { bufferedMs }),
+      decidedUpToMs: upToMs,
+      // Until its runs are started and told, it shows the time that came.
+      ...(starting.length === 0 ? { nextAtMs: nextOf(doc, upToMs) } : {}),
+      starting,
+      ...(last ? { lastTimeMs: last.timeMs, lastReason: last.reason } : {}),
+    },
+    emit: leftOut.map((time) => scheduleFired(doc, time.timeMs, undefined, time.reason, nowMs)),
+  };
+}
+
+const openRunsOf = ({ store }: SchedulesDeps, { project, name }: Schedule): Promise<Run[]> =>
+  store.openRunsOf(originKey({ project, origin: { kind: 'schedule', source: name } }));
+
+/** Starts the run that was decided upon, and tells of it. */
+async function start(deps: SchedulesDeps, schedule: Schedule, time: Starting): Promise<void> {
+  const { store, startRun, now } = deps;
   const { project, name, pipeline, timeParameter } = schedule;
+  const { timeMs } = time;
+  if (time.cancelOthers) await cancelEarlier(deps, schedule, timeMs);
   const given = schedule.parameters.filter((p) => p.name !== timeParameter);
   const parameters = timeParameter
     ? [...given, { name: timeParameter, value: new Date(timeMs).toISOString() }]
     : given;
+  let run: string | undefined;
+  let { reason } = time;
   try {
-    const { run } = await deps.startRun({
+    const made = await startRun({
       project,
       id: scheduledRunId(schedule, timeMs),
       pipeline,
@@ -112,23 +116,33 @@ async function start(deps: SchedulesDeps, schedule: Schedule, timeMs: number, re
       noCache: false,
       origin: { kind: 'schedule', source: name, logicalTimeMs: timeMs },
     });
-    return { timeMs, run: run.doc.id, reason };
+    run = made.run.doc.id;
   } catch (error) {
     // The pipeline changed under the schedule: no use in trying again, but it is told.
-    if (isCoded(error, 'not_found') || isCoded(error, 'invalid_argument'))
-      return { timeMs, reason: error.message };
-    throw error;
+    if (!isCoded(error, 'not_found') && !isCoded(error, 'invalid_argument')) throw error;
+    reason = error.message;
   }
+  await store.schedules.change(`${project}/${name}`, (doc) => {
+    if (!doc.starting?.some((other) => other.timeMs === timeMs)) return undefined;
+    const starting = doc.starting.filter((other) => other.timeMs !== timeMs);
+    return {
+      doc: {
+        ...doc,
+        starting,
+        ...(starting.length === 0 ? { nextAtMs: nextOf(doc, doc.decidedUpToMs) } : {}),
+        ...(run === undefined ? { lastReason: reason } : { lastRun: run }),
+      },
+      emit: [scheduleFired(doc, timeMs, run, reason, now())],
+    };
+  });
 }
 
-async function cancelAll(
-  { store, engine }: SchedulesDeps,
-  runs: readonly string[],
-  project: string,
-): Promise<void> {
-  for (const run of runs) {
+async function cancelEarlier(deps: SchedulesDeps, schedule: Schedule, timeMs: number): Promise<void> {
+  const { store, engine } = deps;
+  for (const run of await openRunsOf(deps, schedule)) {
+    if ((run.origin.logicalTimeMs ?? 0) >= timeMs) continue;
     const reason = 'a later time of its schedule came, and overlap is CANCEL_OTHER';
-    const changed = await store.changeRun(project, run, {
+    const changed = await store.changeRun(run.project, run.id, {
       do: 'stop',
       to: 'cancelled',
       reason,

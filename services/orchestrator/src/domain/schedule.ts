@@ -23,11 +23,21 @@ export interface Schedule {
   readonly nextAtMs: number | null;
   /** The time that waits for an earlier run's end. */
   readonly bufferedMs?: number;
+  /** Times whose runs are decided upon and not told of yet, oldest first. */
+  readonly starting?: readonly Starting[];
   readonly lastTimeMs?: number;
   readonly lastRun?: string;
   readonly lastReason: string;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
+}
+
+/** A time that gets its run. */
+export interface Starting {
+  readonly timeMs: number;
+  readonly reason: string;
+  /** Runs of earlier times are cancelled first. */
+  readonly cancelOthers: boolean;
 }
 
 /** How late a time may be noticed and still count as on time, in milliseconds. */
@@ -82,4 +92,52 @@ export function decideOverlap(
     case 'cancel_other':
       return { do: 'cancel_and_run', reason: `the time came; ${running} and was cancelled` };
   }
+}
+
+/** What is decided about a schedule's times at a moment. */
+export interface Decided {
+  readonly starting: readonly Starting[];
+  readonly leftOut: readonly { readonly timeMs: number; readonly reason: string }[];
+  readonly bufferedMs?: number;
+  /** Up to when times are decided now. */
+  readonly upToMs: number;
+}
+
+/** Decides about all times that came, while `open` earlier runs are not terminal; undefined when none did. Pure. */
+export function decideTimes(
+  schedule: Schedule,
+  next: (afterMs: number) => number | undefined,
+  open: number,
+  nowMs: number,
+): Decided | undefined {
+  const due = schedule.paused ? [] : dueTimes(schedule, next, nowMs);
+  const waiting = schedule.bufferedMs;
+  const starting: Starting[] = [];
+  const leftOut: { timeMs: number; reason: string }[] = [];
+  let running = open;
+  let bufferedMs = waiting;
+  for (const time of [...(waiting === undefined ? [] : [{ timeMs: waiting, leftOut: undefined }]), ...due]) {
+    const { timeMs } = time;
+    if (time.leftOut !== undefined) {
+      leftOut.push({ timeMs, reason: time.leftOut });
+      continue;
+    }
+    const verdict = decideOverlap(
+      schedule.overlap,
+      running,
+      bufferedMs !== undefined && bufferedMs !== timeMs,
+    );
+    const { reason } = verdict;
+    if (verdict.do === 'leave_out') leftOut.push({ timeMs, reason });
+    else if (verdict.do === 'buffer') bufferedMs = timeMs;
+    else {
+      const cancelOthers = verdict.do === 'cancel_and_run';
+      starting.push({ timeMs, reason, cancelOthers });
+      running = cancelOthers ? 1 : running + 1;
+      if (bufferedMs === timeMs) bufferedMs = undefined;
+    }
+  }
+  if (due.length === 0 && starting.length === 0 && leftOut.length === 0) return undefined;
+  const upToMs = due.length > 0 ? nowMs : schedule.decidedUpToMs;
+  return { starting, leftOut, upToMs, ...(bufferedMs === undefined ? {} : { bufferedMs }) };
 }

@@ -73,6 +73,7 @@ export function scheduleHandlers(edge: Edge) {
             lastReason: doc.lastReason,
             ...(doc.lastRun === undefined ? {} : { lastRun: doc.lastRun }),
             ...(doc.lastTimeMs === undefined ? {} : { lastTimeMs: doc.lastTimeMs }),
+            ...(doc.starting === undefined ? {} : { starting: doc.starting }),
           };
           const next = { ...fresh, ...kept };
           return { doc: next, emit: [scheduleApplied(next, now())] };

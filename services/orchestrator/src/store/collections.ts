@@ -89,7 +89,7 @@ export const scheduleSpecs = defineCollection({
     project: (doc: Schedule) => doc.project,
     name: (doc: Schedule) => doc.name,
     /** When it is to be looked at next; null for never. */
-    dueMs: (doc: Schedule) => (doc.bufferedMs === undefined ? doc.nextAtMs : 0),
+    dueMs: (doc: Schedule) => (doc.bufferedMs === undefined && !doc.starting?.length ? doc.nextAtMs : 0),
   },
   indexes: [['project', 'name'], ['dueMs']],
 });
