@@ -45,59 +45,90 @@ export async function handleEvent(deps: TriggersDeps, event: AnyEvent): Promise<
   } while (after !== undefined);
 }
 
+/**
+ * Decides on the trigger as it is, writes that down, and only then starts the run: of deliveries side by side one
+ * decides, and what a process that died had decided is done by the next one.
+ */
 async function fire(
-  { store, expressions, startRun, now }: TriggersDeps,
-  trigger: Trigger,
+  deps: TriggersDeps,
+  { project, name }: Pick<Trigger, 'project' | 'name'>,
   event: TriggerEvent,
 ): Promise<void> {
-  const { project, name, pipeline } = trigger;
-  // A trigger remembers its newest causes only, and a stream may be filled again with everything: the record knows more.
-  const answer = answerId(trigger, event.id);
-  if (await store.documents.events.has(answer)) return;
-  const id = triggeredRunId(trigger, event.id);
-  const done = await store.runs.get(`${project}/${id}`);
-  const open = await store.openRunsOf(originKey({ project, origin: { kind: 'trigger', source: name } }));
-  const decision = decideTrigger(
-    trigger,
-    event,
-    open.filter((run) => run.id !== id).length,
-    expressions,
-    now(),
-  );
-  // Delivered again after the run was started: only what was not written down is made up for.
-  let run = done?.doc.id;
-  let { reason } = done ? { reason: 'the event matched' } : decision;
-  if (!done && decision.do === 'nothing') return;
-  if (!done && decision.do === 'fire') {
+  const { store, expressions, now } = deps;
+  const id = `${project}/${name}`;
+  const answer = answerId({ project, name }, event.id);
+  for (;;) {
+    const held = await store.triggers.get(id);
+    if (!held) return;
+    if (held.doc.starting) {
+      await start(deps, held.doc, held.doc.starting);
+      continue;
+    }
+    // A trigger remembers its newest causes only, and a stream may be filled again with everything: the record knows more.
+    if (await store.documents.events.has(answer)) return;
+    const open = await store.openRunsOf(originKey({ project, origin: { kind: 'trigger', source: name } }));
+    const at = now();
+    const decision = decideTrigger(held.doc, event, open.length, expressions, at);
+    if (decision.do === 'nothing') return;
     try {
-      const made = await startRun({
-        project,
+      const { reason } = decision;
+      const changed = await store.triggers.change(
         id,
-        pipeline,
-        version: 0,
-        parameters: decision.parameters,
-        tags: [],
-        noCache: false,
-        origin: { kind: 'trigger', source: name, eventId: event.id },
-      });
-      run = made.run.doc.id;
+        (doc) =>
+          decision.do === 'fire'
+            ? { doc: { ...doc, starting: { eventId: event.id, parameters: decision.parameters, atMs: at } } }
+            : {
+                doc: { ...doc, lastReason: reason },
+                emit: [triggerFired(doc, event.id, { id: answer, run: undefined, reason, timeMs: at })],
+              },
+        { cause: event.id, expect: held.version },
+      );
+      if (changed.version === held.version) return;
     } catch (error) {
-      if (!isCoded(error, 'not_found') && !isCoded(error, 'invalid_argument')) throw error;
-      reason = error.message;
+      // Another delivery was faster: what is true now decides.
+      if (!isCoded(error, 'VERSION_CONFLICT')) throw error;
     }
   }
-  await store.triggers.change(
-    `${project}/${name}`,
-    (doc) => ({
+}
+
+/** Starts the run that was decided upon, and tells of it. */
+async function start(
+  { store, startRun, now }: TriggersDeps,
+  trigger: Trigger,
+  starting: NonNullable<Trigger['starting']>,
+): Promise<void> {
+  const { project, name, pipeline } = trigger;
+  const { eventId, parameters, atMs } = starting;
+  let run: string | undefined;
+  let reason = 'the event matched';
+  try {
+    const made = await startRun({
+      project,
+      id: triggeredRunId(trigger, eventId),
+      pipeline,
+      version: 0,
+      parameters,
+      tags: [],
+      noCache: false,
+      origin: { kind: 'trigger', source: name, eventId },
+    });
+    run = made.run.doc.id;
+  } catch (error) {
+    if (!isCoded(error, 'not_found') && !isCoded(error, 'invalid_argument')) throw error;
+    reason = error.message;
+  }
+  await store.triggers.change(`${project}/${name}`, (doc) => {
+    if (doc.starting?.eventId !== eventId) return undefined;
+    const { starting: _, ...rest } = doc;
+    return {
       doc: {
-        ...doc,
+        ...rest,
         lastReason: reason,
-        ...(run === undefined ? {} : { lastFireAtMs: now(), lastRun: run, fireCount: doc.fireCount + 1 }),
+        ...(run === undefined ? {} : { lastFireAtMs: atMs, lastRun: run, fireCount: doc.fireCount + 1 }),
       },
-      emit: [triggerFired(doc, event, { id: answer, run, reason, timeMs: now() })],
-    }),
-    { cause: event.id },
-  );
+      emit: [triggerFired(doc, eventId, { id: answerId(doc, eventId), run, reason, timeMs: now() })],
+    };
+  });
 }
 
 /** An event's message as conditions see it: protobuf's JSON form with defaults, and 64-bit integers as numbers. */

@@ -19,6 +19,12 @@ export interface Trigger {
   /** 0: no limit. */
   readonly maxConcurrentRuns: number;
   readonly paused: boolean;
+  /** A run that is decided upon and not told of yet. It is started by whoever looks at the trigger next. */
+  readonly starting?: {
+    readonly eventId: string;
+    readonly parameters: readonly Parameter[];
+    readonly atMs: number;
+  };
   /** Events before this moment are not its business. */
   readonly activeSinceMs: number;
   readonly lastFireAtMs?: number;

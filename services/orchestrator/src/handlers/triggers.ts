@@ -70,7 +70,7 @@ export function triggerHandlers(edge: Edge, onChange: () => void) {
         const change = (doc: Trigger | undefined) => {
           const since =
             doc && !doc.paused && doc.eventType === fresh.eventType ? doc.activeSinceMs : fresh.activeSinceMs;
-          const { lastReason, fireCount, createdAtMs, lastRun, lastFireAtMs } = doc ?? fresh;
+          const { lastReason, fireCount, createdAtMs, lastRun, lastFireAtMs, starting } = doc ?? fresh;
           const next: Trigger = {
             ...fresh,
             activeSinceMs: since,
@@ -78,6 +78,7 @@ export function triggerHandlers(edge: Edge, onChange: () => void) {
             fireCount,
             createdAtMs,
             ...(lastRun === undefined ? {} : { lastRun }),
+            ...(starting === undefined ? {} : { starting }),
             ...(lastFireAtMs === undefined ? {} : { lastFireAtMs }),
           };
           return { doc: next, emit: [triggerApplied(next, now())] };

@@ -164,7 +164,7 @@ export function triggerDeleted(
 
 export function triggerFired(
   trigger: Trigger,
-  event: { readonly id: string; readonly type: string },
+  eventId: string,
   answer: {
     readonly id: string;
     readonly run: string | undefined;
@@ -178,8 +178,8 @@ export function triggerFired(
   const data = {
     trigger: resource,
     pipeline: pipelineName(trigger),
-    eventId: event.id,
-    eventType: event.type,
+    eventId,
+    eventType: trigger.eventType,
     run: run === undefined ? '' : runName({ project, id: run }),
     reason,
   };
