@@ -1,0 +1,1 @@
+export { simulation } from '../../../services/orchestrator/test/simulation/simulation.ts';
