@@ -75,7 +75,10 @@ export function eventsOutOfOrder(events: readonly Streamed[]): string[] {
  * Takes the protection away that a relay remembers what it published only afterwards: lets the relay of a service that
  * is not running believe that it published everything.
  */
-export async function forgetBacklog(service: TestService, context: Context): Promise<void> {
+export async function forgetBacklog(
+  service: Pick<TestService, 'name' | 'dataDir'>,
+  context: Context,
+): Promise<void> {
   const store = await openDocuments({
     url: `sqlite:${service.dataDir}/${service.name}/documents.db`,
     collections: [],
