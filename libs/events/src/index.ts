@@ -26,8 +26,9 @@ export type {
   Streams,
 } from './port.ts';
 export { type PublishInput, publish } from './publish.ts';
+export type { Gap } from './relay/check.ts';
 export { type Refilled, type RefillOptions, refillStream } from './relay/refill.ts';
-export { type Gap, type Relay, type RelayOptions, startRelay } from './relay/relay.ts';
+export { type Relay, type RelayOptions, startRelay } from './relay/relay.ts';
 export { type FindOptions, type FoundServer, findNatsServer } from './server/find.ts';
 export { type NatsServer, type StartOptions, startNatsServer } from './server/start.ts';
 export { checkVersion, judgeVersion, minimumVersion, type VersionVerdict } from './server/version.ts';

@@ -7,6 +7,7 @@ import {
   type Bus,
   connectBus,
   decodeMessage,
+  ensureStream,
   type Gap,
   noLog,
   type OutgoingMessage,
@@ -15,6 +16,7 @@ import {
   refillStream,
   startRelay,
 } from '../src/index.ts';
+import { sendEvent } from '../src/publish.ts';
 import { openStore, record } from './fixtures.ts';
 
 let nats: TestNats;
@@ -235,9 +237,36 @@ test('the place that is remembered is the last, although events overtook each ot
   expect(await Promise.all(remembered)).toEqual([2, 1]);
 });
 
+test('an event that the server remembers and does not have is published all the same', async () => {
+  await record(store, 2);
+  await ensureStream(bus, 'registry');
+  const [first] = await store.events.read({ after: 0, limit: 1 });
+  const { seq } = await sendEvent(bus, first!);
+  await bus.removeMessage('MILLRACE_REGISTRY', seq);
+  const running = relay();
+  await until(() => running.position === 2);
+  expect((await sequences()).toSorted()).toEqual([1, 2]);
+});
+
+test('what is lost of a stream that was empty at the last look is noticed', async () => {
+  const running = relay();
+  await until(async () => (await bus.readState('MILLRACE_REGISTRY')) !== undefined);
+  await running.check();
+  await record(store, 3);
+  await until(() => running.position === 3);
+  for (const seq of [1, 2, 3]) await bus.removeMessage('MILLRACE_REGISTRY', seq);
+  await record(store, 2);
+  await until(() => running.position === 5);
+  expect(await running.check()).toMatchObject({ published: 3 });
+  expect((await sequences()).toSorted()).toEqual([1, 2, 3, 4, 5]);
+});
+
 test('a refill of a whole stream publishes nothing', async () => {
   await record(store, 30);
   const running = relay();
   await until(() => running.position === 30);
-  expect(await refillStream({ store, bus, context: 'registry' })).toEqual({ published: 0, present: 30 });
+  expect(await refillStream({ store, bus, context: 'registry' })).toMatchObject({
+    published: 0,
+    present: 30,
+  });
 });

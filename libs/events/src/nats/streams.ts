@@ -73,7 +73,8 @@ export async function readState(manager: JetStreamManager, name: string): Promis
     messages: state.messages,
     bytes: state.bytes,
     maxBytes: config.max_bytes,
-    first: state.first_seq,
+    // An empty stream may tell 0.
+    first: state.messages === 0 ? state.last_seq + 1 : state.first_seq,
     last: state.last_seq,
     firstMs: state.messages === 0 ? 0 : Date.parse(state.first_ts),
   };

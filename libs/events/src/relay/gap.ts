@@ -6,7 +6,7 @@ export interface StreamMark {
   readonly createdMs: number;
   readonly first: number;
   readonly last: number;
-  /** When the oldest message was stored; 0 when there is none. */
+  /** When the oldest message was stored, at the earliest; 0 when that is not known. */
   readonly firstMs: number;
   /** How many messages between the first and the last are gone. */
   readonly holes: number;
@@ -14,9 +14,10 @@ export interface StreamMark {
   readonly fill: number;
 }
 
-/** The mark of a stream as it is now. */
-export function markOf(state: StreamState): StreamMark {
-  const { createdMs, first, last, firstMs, messages } = state;
+/** The mark of a stream as it is now. What an empty stream will hold is stored later than now. */
+export function markOf(state: StreamState, nowMs: number): StreamMark {
+  const { createdMs, first, last, messages } = state;
+  const firstMs = messages === 0 ? nowMs : state.firstMs;
   const span = messages === 0 ? 0 : last - first + 1;
   return { createdMs, first, last, firstMs, holes: span - messages, fill: fillOf(state) };
 }

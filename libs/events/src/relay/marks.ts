@@ -25,20 +25,26 @@ export function createMarks(cursors: Cursors, cursor: string) {
     },
     async write(mark: StreamMark): Promise<void> {
       await Promise.all([
-        set('created', mark.createdMs),
         set('first', mark.first),
         set('last', mark.last),
         set('first-time', mark.firstMs),
         set('holes', mark.holes),
         set('fill', Math.floor(mark.fill * 100)),
       ]);
+      // Last: half a mark must not pass for one of the new stream.
+      await set('created', mark.createdMs);
     },
     /** The newest acknowledged event and where it is; undefined when none is remembered. */
     async readNewest(): Promise<Placed | undefined> {
       const [at = 0, sequence = 0] = await Promise.all([get('newest-at'), get('newest')]);
       return at > 0 ? { at, sequence } : undefined;
     },
+    /** Never goes back: another relay may have come further. */
     async writeNewest({ at, sequence }: Placed): Promise<void> {
+      await Promise.all([cursors.set(`${cursor}/newest-at`, at), cursors.set(`${cursor}/newest`, sequence)]);
+    },
+    /** After a loss. */
+    async replaceNewest({ at, sequence }: Placed): Promise<void> {
       await Promise.all([set('newest-at', at), set('newest', sequence)]);
     },
   };

@@ -1,19 +1,23 @@
 import { type Context, streamOf } from '@millrace/contracts';
 import type { DocumentStore, RecordedEvent } from '@millrace/documents';
 import type { Streams } from '../port.ts';
-import { sendEvent } from '../publish.ts';
 import { streamAgeMs } from '../stream.ts';
+import { deliver } from './deliver.ts';
 import { createSequenceSet, fillOf } from './gap.ts';
+import type { Placed } from './marks.ts';
 import { publishInOrder } from './order.ts';
+import { onOneConnection } from './steady.ts';
 
 export interface RefillOptions {
   readonly store: Pick<DocumentStore, 'events'>;
-  readonly bus: Pick<Streams, 'send' | 'readState' | 'read'>;
+  readonly bus: Streams;
   readonly context: Context;
   /** The first sequence number to look at. @default the oldest of the record */
   readonly from?: number;
   /** The last sequence number to look at. @default the newest of the record */
   readonly to?: number;
+  /** Publishes what comes after `to` as well. @default false */
+  readonly beyond?: boolean;
   /** Events that happened before are left out: the stream would have dropped them. @default 7 days ago */
   readonly sinceMs?: number;
   /** @default 64 */
@@ -24,15 +28,23 @@ export interface RefillOptions {
 export interface Refilled {
   /** How many events were published again. */
   readonly published: number;
+  /** How many after `to` were published. */
+  readonly beyond: number;
   /** How many the stream still had. */
   readonly present: number;
+  /** The last of the recorded events in the stream; undefined when it has none. */
+  readonly newest?: Placed;
 }
 
 /**
  * Compares a stream with the record and publishes what it lacks, in order and with the same ids. Throws
  * `unavailable` when NATS went away; run again, it continues.
  */
-export async function refillStream(options: RefillOptions): Promise<Refilled> {
+export function refillStream(options: RefillOptions): Promise<Refilled> {
+  return onOneConnection(options.bus, (requireSame) => refill(options, requireSame));
+}
+
+async function refill(options: RefillOptions, requireSame: () => void): Promise<Refilled> {
   const { store, bus, context } = options;
   const first = Math.max(options.from ?? 1, await store.events.first());
   const to = options.to ?? (await store.events.last());
@@ -40,31 +52,31 @@ export async function refillStream(options: RefillOptions): Promise<Refilled> {
   const sinceMs = options.sinceMs ?? Date.now() - streamAgeMs;
   // A stream at its size limit has dropped its oldest messages by right.
   const floor = held.full ? held.sequences.smallest : 0;
-  let [published, present] = [0, 0];
-  for (let after = first - 1; after < to; ) {
+  let [published, beyond, present] = [0, 0, 0];
+  let { newest } = held;
+  const end = options.beyond ? await store.events.last() : to;
+  for (let after = first - 1; after < end; ) {
     const page = await store.events.read({ after, limit: 1_000 });
     const missing: RecordedEvent[] = [];
     for (const event of page) {
-      if (event.sequence > to) break;
+      if (event.sequence > end) break;
       if (held.sequences.has(event.sequence)) present++;
       else if (event.timeMs >= sinceMs && event.sequence >= floor) missing.push(event);
     }
-    const { count, error } = await publishInOrder(missing, options.window ?? 64, (event) =>
-      sendAgain(bus, event),
-    );
-    published += count;
+    const { count, error } = await publishInOrder(missing, options.window ?? 64, async (event) => {
+      requireSame();
+      const { seq } = await deliver(bus, context, event);
+      if (seq > (newest?.at ?? 0)) newest = { at: seq, sequence: event.sequence };
+    });
+    const again = missing.slice(0, count).filter(({ sequence }) => sequence <= to).length;
+    published += again;
+    beyond += count - again;
     if (error) throw error;
     const last = page.at(-1);
     if (!last) break;
     after = last.sequence;
   }
-  return { published, present };
-}
-
-/** The server may still know the id of a message that it lost; then another de-duplication id lets it in. */
-async function sendAgain(bus: Pick<Streams, 'send'>, event: RecordedEvent): Promise<void> {
-  const { duplicate, seq } = await sendEvent(bus, event);
-  if (duplicate) await sendEvent(bus, event, { messageId: `${event.id}:refill:${seq}` });
+  return { published, beyond, present, ...(newest ? { newest } : {}) };
 }
 
 async function readSequences(bus: Pick<Streams, 'readState' | 'read'>, context: Context, last: number) {
@@ -72,10 +84,13 @@ async function readSequences(bus: Pick<Streams, 'readState' | 'read'>, context: 
   const state = await bus.readState(name);
   const full = state !== undefined && fillOf(state) > 0.9;
   const sequences = createSequenceSet();
+  let newest: Placed | undefined;
   for await (const message of bus.read(name, { headersOnly: true })) {
     const sequence = Number(message.headers?.get('ce-sequence') ?? 0);
     // Others can publish to the stream: numbers that were never given take no memory.
-    if (sequence > 0 && sequence <= last) sequences.add(sequence);
+    if (sequence <= 0 || sequence > last) continue;
+    sequences.add(sequence);
+    newest = { at: message.seq, sequence };
   }
-  return { sequences, full };
+  return { sequences, full, newest };
 }

@@ -4,27 +4,17 @@ import type { DocumentStore } from '@millrace/documents';
 import { from, unavailable } from '@millrace/errors';
 import { type Clock, systemClock } from '../clock.ts';
 import type { Log } from '../log.ts';
-import type { StreamState, Streams } from '../port.ts';
-import { sendEvent } from '../publish.ts';
-import { ensureStream, type StreamOptions, streamAgeMs } from '../stream.ts';
-import { findLoss, markOf } from './gap.ts';
-import { createMarks, type Placed } from './marks.ts';
+import type { Streams } from '../port.ts';
+import { ensureStream, type StreamOptions } from '../stream.ts';
+import { createCheck, type Gap } from './check.ts';
+import { deliver } from './deliver.ts';
+import type { Placed } from './marks.ts';
 import { publishInOrder } from './order.ts';
-import { refillStream } from './refill.ts';
 import { createWake } from './wake.ts';
 
 /** Race points: where a fault test ends or freezes the process. */
 const beforePublish = channel('millrace:relay.before-publish');
 const afterPublish = channel('millrace:relay.after-publish');
-
-/** A loss that the relay noticed and made good. */
-export interface Gap {
-  readonly context: Context;
-  /** What was seen. */
-  readonly reason: string;
-  /** How many events were published again. */
-  readonly published: number;
-}
 
 export interface RelayOptions {
   readonly store: Pick<DocumentStore, 'events' | 'cursors' | 'leases'>;
@@ -69,7 +59,7 @@ export function startRelay(options: RelayOptions): Relay {
   const { name } = streamOf(context);
   const cursor = `relay-${context}`;
   const owner = `${bus.name}-${process.pid}-${random().toString(36).slice(2, 10)}`;
-  const marks = createMarks(store.cursors, cursor);
+  const { compare, remember } = createCheck({ ...options, clock, cursor });
   const wake = createWake(clock);
   const leaseMs = options.leaseMs ?? 5_000;
   let position = 0;
@@ -104,79 +94,53 @@ export function startRelay(options: RelayOptions): Relay {
       return false;
     }
     leasedUntil = now + leaseMs;
-    if (fresh) position = await store.cursors.get(cursor);
+    if (!fresh) return true;
+    // Whoever relayed before may have moved the position on what the stream has lost since.
+    distrust();
+    position = await store.cursors.get(cursor);
     return true;
   }
 
   async function relayBatch(current: number): Promise<number> {
     const events = await store.events.read({ after: position, limit: 128 });
     if (events.length === 0) return 0;
-    const placed: Placed[] = [];
+    const stored: (Placed & { readonly fresh: boolean })[] = [];
+    const requireSameAge = () => {
+      if (age !== current || !bus.connected) throw unavailable(`${name}: NATS is looked at first; it`);
+    };
     const { count, error } = await publishInOrder(events, options.window ?? 64, async (event) => {
       beforePublish.publish(event);
+      // What the stream lost goes before anything new.
+      requireSameAge();
       const timeoutMs = options.publishTimeoutMs ?? 5_000;
-      const ack = await sendEvent(bus, event, { timeoutMs });
+      const { seq, fresh } = await deliver(bus, context, event, { timeoutMs });
       // Taken as published, it would cover up what a server that came back in between has lost.
-      if (age !== current) throw unavailable(`${name}: NATS came back and is looked at first; it`);
-      placed.push({ at: ack.seq, sequence: event.sequence });
+      requireSameAge();
+      stored.push({ at: seq, sequence: event.sequence, fresh });
     });
     const upTo = events[count - 1]?.sequence;
     if (upTo !== undefined) {
       afterPublish.publish(upTo);
-      // The one that stands last: those about different resources may have overtaken each other.
-      const counted = placed.filter(({ sequence }) => sequence <= upTo);
-      const newest = counted.reduce((last, one) => (one.at > last.at ? one : last));
-      await Promise.all([store.cursors.set(cursor, upTo), marks.writeNewest(newest)]);
+      await remember(stored);
+      await store.cursors.set(cursor, upTo);
       position = upTo;
     }
     if (error) throw error;
     return count;
   }
 
-  async function compare(current: number): Promise<Gap | undefined> {
-    const state = await bus.readState(name);
-    if (!state) throw unavailable(`stream ${name}`);
-    const reason = await findReason(state);
-    const gap = reason ? await refill(reason) : undefined;
-    const after = gap ? await bus.readState(name) : state;
-    await marks.write(markOf(after ?? state));
-    checkedAt = clock.monotonic();
-    checkedIn = current;
-    return gap;
-  }
-
-  async function findReason(state: StreamState): Promise<string | undefined> {
-    const [now, before, newest] = [markOf(state), await marks.read(), await marks.readNewest()];
-    if (position > 0 && now.last === 0) return 'the stream is empty, but events were published';
-    const loss = before && findLoss(before, now, streamAgeMs, clock.now());
-    if (loss || !newest || newest.at < now.first) return loss;
-    // Others publish to the stream too: only the message itself shows that the end was not lost and overgrown.
-    const message = await bus.readMessage(name, newest.at);
-    const held = Number(message?.headers?.get('ce-sequence') ?? 0);
-    return held === newest.sequence ? undefined : `event ${newest.sequence} is not at ${newest.at} any more`;
-  }
-
-  async function refill(reason: string): Promise<Gap> {
-    log.warn({ stream: name, reason }, 'the stream lost events; publishing them again from the record');
-    const { published } = await refillStream({
-      store,
-      bus,
-      context,
-      to: position,
-      sinceMs: clock.now() - streamAgeMs,
-    });
-    await marks.writeNewest({ at: 0, sequence: 0 });
-    const gap = { context, reason, published };
-    log.warn({ stream: name, ...gap }, `the stream was refilled with ${published} events`);
-    options.onGap?.(gap);
-    return gap;
-  }
-
   /** One comparison at a time; callers share it. */
   function check(): Promise<Gap | undefined> {
-    checking ??= compare(age).finally(() => {
-      checking = undefined;
-    });
+    const begunIn = age;
+    checking ??= compare()
+      .then((gap) => {
+        checkedAt = clock.monotonic();
+        checkedIn = begunIn;
+        return gap;
+      })
+      .finally(() => {
+        checking = undefined;
+      });
     return checking;
   }
 
