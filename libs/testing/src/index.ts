@@ -27,4 +27,5 @@ export {
 } from './service.ts';
 export { type SuiteOptions, startSuite, type TestSuite } from './suite.ts';
 export { type TempDir, tempDir } from './temp-dir.ts';
+export { type Unreliability, unreliable } from './unreliable.ts';
 export { until } from './until.ts';

@@ -1,0 +1,40 @@
+import type { Deliveries, Streams } from '@millrace/events';
+
+/** Protections that can be taken away. */
+export const controls = [
+  'publishing before the cursor moves',
+  'a stable message id',
+  'acknowledging after handling',
+  'the cause of a change',
+  'the request id of a call',
+  'events in the same write as their change',
+] as const;
+export type Control = (typeof controls)[number];
+
+/** A bus with one of its protections taken away. */
+export function weaken(bus: Streams, control: string | undefined): Streams {
+  const own = Object.create(bus) as { -readonly [K in keyof Streams]: Streams[K] };
+  let attempts = 0;
+  if (control === 'publishing before the cursor moves')
+    own.send = async (message) => {
+      bus.send(message).catch(() => {});
+      return { seq: 0, duplicate: false };
+    };
+  if (control === 'a stable message id')
+    own.send = (message) => bus.send({ ...message, id: `${message.id}#${bus.name}-${++attempts}` });
+  if (control === 'acknowledging after handling')
+    own.consume = async (...wanted) => acknowledgeFirst(await bus.consume(...wanted));
+  return own;
+}
+
+function acknowledgeFirst(deliveries: Deliveries): Deliveries {
+  return {
+    close: () => deliveries.close(),
+    async *[Symbol.asyncIterator]() {
+      for await (const delivery of deliveries) {
+        void delivery.ack(5_000).catch(() => {});
+        yield { ...delivery, ack: async () => {}, nak: () => {}, working: () => {} };
+      }
+    },
+  };
+}
