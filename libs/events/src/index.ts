@@ -30,6 +30,7 @@ export type { Gap } from './relay/check.ts';
 export { type Refilled, type RefillOptions, refillStream } from './relay/refill.ts';
 export { type Relay, type RelayOptions, startRelay } from './relay/relay.ts';
 export { type FindOptions, type FoundServer, findNatsServer } from './server/find.ts';
+export { findOlderServer } from './server/older.ts';
 export { type NatsServer, type StartOptions, startNatsServer } from './server/start.ts';
 export { checkVersion, judgeVersion, minimumVersion, type VersionVerdict } from './server/version.ts';
 export { deadLetterStream, ensureDeadLetters, ensureStream, type StreamOptions } from './stream.ts';

@@ -16,6 +16,7 @@ export { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
 export { freePort } from './free-port.ts';
 export { protect } from './guard.ts';
 export { startNats, type TestNats } from './nats.ts';
+export { type PlainNats, type PlainNatsOptions, startPlainNats } from './plain-nats.ts';
 export type { Race } from './race.ts';
 export { publishRaw, type RawMessage, rawHeader } from './raw-nats.ts';
 export {

@@ -19,14 +19,24 @@ export interface Prepared {
  * fitting archive, or none of the suites has a usable server.
  */
 export async function fetchByApt(work: string, progress: Progress): Promise<Prepared | undefined> {
+  return fetchFrom(work, progress, (plan) => plan.suites, isUsable);
+}
+
+/** Looks into the suites of each plan, in order, for a server of a wanted version. */
+export async function fetchFrom(
+  work: string,
+  progress: Progress,
+  suitesOf: (plan: AptPlan) => readonly string[],
+  isWanted: (version: string) => boolean,
+): Promise<Prepared | undefined> {
   if (process.platform !== 'linux') return undefined;
   const aptGet = await runCommand('apt-get', ['--version'], { timeoutMs: 10_000 });
   if (!aptGet.ok) return undefined;
   for (const plan of await readPlans())
-    for (const suite of plan.suites) {
+    for (const suite of suitesOf(plan)) {
       progress(`fetching nats-server from ${plan.uri} (${suite}) with apt, into a private folder …`);
       const folder = join(work, `apt-${suite}`);
-      const prepared = await fetchSuite(folder, plan, suite, progress);
+      const prepared = await fetchSuite(folder, plan, suite, isWanted, progress);
       if (prepared) return prepared;
     }
   return undefined;
@@ -45,7 +55,15 @@ async function readPlans(): Promise<AptPlan[]> {
   return planApt(sources, field('ID'), field('VERSION_CODENAME'));
 }
 
-async function fetchSuite(folder: string, plan: AptPlan, suite: string, progress: Progress) {
+const isUsable = (version: string) => judgeVersion(version).usable;
+
+async function fetchSuite(
+  folder: string,
+  plan: AptPlan,
+  suite: string,
+  isWanted: (version: string) => boolean,
+  progress: Progress,
+): Promise<Prepared | undefined> {
   const options = await writeConfiguration(folder, plan, suite);
   const apt = (timeoutMs: number, ...args: string[]) =>
     runCommand('apt-get', [...options, ...args], {
@@ -64,7 +82,7 @@ async function fetchSuite(folder: string, plan: AptPlan, suite: string, progress
   const binary = await findBinary(unpacked);
   const version = binary ? await versionOf(binary) : undefined;
   if (!binary || !version) return miss('its nats-server does not run on this machine');
-  if (!judgeVersion(version).usable) return miss(`its nats-server ${version} is too old`);
+  if (!isWanted(version)) return miss(`its nats-server ${version} is not the wanted one`);
   const prepared = join(folder, 'prepared');
   await mkdir(prepared);
   await rename(binary, join(prepared, 'nats-server'));
