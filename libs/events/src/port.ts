@@ -46,7 +46,12 @@ export interface Delivery extends StoredMessage {
   readonly stream: string;
   /** 1 at the first time. */
   readonly deliveryCount: number;
-  /** Says that it was handled; resolves when that is recorded, throws `unavailable` when that is not known. */
+  /** Over which connection it came: see {@link Streams.connections}. */
+  readonly connection: number;
+  /**
+   * Says that it was handled; resolves when that is recorded, throws `unavailable` when that is not known, or there is no
+   * connection. An answer names a place only: after a loss another message may be there.
+   */
   ack(timeoutMs: number): Promise<void>;
   /** Gives it back, to be delivered again after `delayMs`. @default 0 */
   nak(delayMs?: number): void;
@@ -115,6 +120,8 @@ export interface Streams {
   readonly name: string;
   /** Whether there is a connection now. */
   readonly connected: boolean;
+  /** How often a connection was made. */
+  readonly connections: number;
   /** Calls `listener` whenever a connection was made or made again. */
   onConnect(listener: () => void): () => void;
   /**

@@ -247,6 +247,38 @@ test('a crash after handling and before acknowledging means a second delivery', 
   expect(attempts).toEqual([1, 2]);
 });
 
+test('a place that another message has taken since is not acknowledged', async () => {
+  const attempts: number[] = [];
+  let isOther = true;
+  let reconnections = 0;
+  const came = Object.create(bus, {
+    connections: { get: () => bus.connections + reconnections },
+    readMessage: {
+      value: async (stream: string, seq: number) => {
+        const held = await bus.readMessage(stream, seq);
+        return held && isOther ? { ...held, headers: new Map([['ce-id', 'another']]) } : held;
+      },
+    },
+  }) as Bus;
+  const on = [
+    handler(aliasMoved, async (event) => {
+      attempts.push(event.attempt);
+      reconnections++;
+    }),
+  ];
+  const durable = 'place';
+  const subscription = await subscribe(came, { durable, on, log: noLog, ackWaitMs: 600, retryMs: [10, 20] });
+  subscriptions.push(subscription);
+  const pending = async () =>
+    (await (await bus.manager()).consumers.info('MILLRACE_REGISTRY', durable)).num_ack_pending;
+  await say(1);
+  await until(() => attempts.length === 1);
+  await sleep(100);
+  expect(await pending()).toBe(1);
+  isOther = false;
+  await until(async () => attempts.length === 2 && (await pending()) === 0);
+});
+
 test('handling goes on after kill -9 of the server', async () => {
   const got = new Set<number>();
   await start([handler(aliasMoved, async (event) => void got.add(event.data.version))], { ackWaitMs: 1_000 });

@@ -22,7 +22,7 @@ export interface Unreliability {
  */
 export function unreliable(streams: Streams, faults: Unreliability): Streams {
   const happens = (share = 0) => faults.random() < share;
-  const through: Omit<Streams, 'connected'> = {
+  const through: Omit<Streams, 'connected' | 'connections'> = {
     name: streams.name,
     onConnect: (listener) => streams.onConnect(listener),
     async send(message) {
@@ -41,8 +41,11 @@ export function unreliable(streams: Streams, faults: Unreliability): Streams {
     applyConsumer: (stream, settings) => streams.applyConsumer(stream, settings),
     consume: async (...wanted) => disturb(await streams.consume(...wanted), faults),
   };
-  // `connected` changes, so it is asked for each time.
-  return Object.defineProperty(through, 'connected', { get: () => streams.connected }) as Streams;
+  // These change, so they are asked for each time.
+  return Object.defineProperties(through, {
+    connected: { get: () => streams.connected },
+    connections: { get: () => streams.connections },
+  }) as Streams;
 }
 
 interface Held {

@@ -118,6 +118,9 @@ export function createLink(world: World, life: Life): SimLink {
     get connected() {
       return connected;
     },
+    get connections() {
+      return epoch;
+    },
     onConnect(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -208,12 +211,15 @@ export function createLink(world: World, life: Life): SimLink {
     const { subject, headers, data, seq, time } = message satisfies StoredMessage;
     return {
       ...{ subject, headers, data, seq, time, stream, deliveryCount },
-      ack: (timeoutMs) =>
-        request(
+      connection: epoch,
+      ack: async (timeoutMs) => {
+        if (!connected) throw unavailable('the server');
+        await request(
           `ack ${seq}`,
           () => (server.answer(stream, durable, seq, 'ack') ? undefined : silence),
           timeoutMs,
-        ),
+        );
+      },
       nak: (delayMs) => tell('nak', delayMs),
       term: () => tell('ack'),
       working: () => tell('working'),

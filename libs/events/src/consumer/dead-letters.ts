@@ -52,7 +52,8 @@ export async function bury(bus: Pick<Streams, 'send'>, message: Delivery, death:
     subject: `millrace-dead.${stream}.${death.durable}`,
     headers: kept,
     data: message.data,
-    id: `${stream}:${message.seq}:${death.durable}`,
+    // With its time: after a loss another message may be at this place.
+    id: `${stream}:${message.seq}:${message.time.getTime()}:${death.durable}`,
   });
 }
 

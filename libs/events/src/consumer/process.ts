@@ -17,7 +17,7 @@ const afterHandler = channel('millrace:consumer.after-handler');
 export const defaultRetryMs: readonly number[] = [1_000, 5_000, 15_000, 30_000, 60_000, 120_000, 300_000];
 
 export interface ProcessOptions {
-  readonly bus: Pick<Streams, 'send'>;
+  readonly bus: Pick<Streams, 'send' | 'connected' | 'connections' | 'readMessage'>;
   readonly clock: Clock;
   readonly random: () => number;
   readonly durable: string;
@@ -128,14 +128,28 @@ const acknowledgeMs = [5_000, 500];
  * Acknowledges and waits for the server's word, again after a lost connection. Not confirmed at last, it means a
  * redelivery, which the handler's idempotency absorbs.
  */
-async function acknowledge(message: Delivery, { log }: ProcessOptions): Promise<void> {
+async function acknowledge(message: Delivery, { bus, log }: ProcessOptions): Promise<void> {
   for (const timeoutMs of acknowledgeMs) {
     try {
-      return await message.ack(timeoutMs);
+      if (await isStillThere(bus, message)) await message.ack(timeoutMs);
+      return;
     } catch (error) {
       log.debug({ subject: message.subject, err: error }, 'an acknowledgement was not confirmed');
     }
   }
+}
+
+/**
+ * Whether an answer reaches the message that is meant. It names a place; a server that came back with less may have
+ * another message there by now, which nobody has handled yet.
+ */
+async function isStillThere(bus: ProcessOptions['bus'], message: Delivery): Promise<boolean> {
+  for (let { connection } = message; bus.connections !== connection || !bus.connected; ) {
+    connection = bus.connections;
+    const held = await bus.readMessage(message.stream, message.seq);
+    if (!held || held.headers?.get('ce-id') !== message.headers?.get('ce-id')) return false;
+  }
+  return true;
 }
 
 async function giveUp(
@@ -145,7 +159,7 @@ async function giveUp(
 ): Promise<void> {
   try {
     await bury(bus, message, { ...death, durable });
-    message.term(death.code);
+    if (await isStillThere(bus, message)) message.term(death.code);
   } catch (error) {
     log.warn({ durable, err: error }, 'the dead letter could not be stored; trying again later');
     message.nak(5_000);

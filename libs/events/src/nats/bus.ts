@@ -23,7 +23,7 @@ export interface BusOptions {
 }
 
 /** A connection to NATS that comes back by itself. */
-export interface Link extends Pick<Streams, 'name' | 'connected' | 'onConnect'> {
+export interface Link extends Pick<Streams, 'name' | 'connected' | 'connections' | 'onConnect'> {
   /** Waits for a connection; `unavailable` when there is none in time, NATS_TOO_OLD when the server is refused. */
   connection(): Promise<NatsConnection>;
   jetstream(): Promise<JetStreamClient>;
@@ -59,6 +59,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   const closing = new AbortController();
   let current: NatsConnection | undefined;
   let connected = false;
+  let connections = 0;
   let refused: CodedError | undefined;
 
   /** Judges the server at every connection: a cluster may be of several versions. */
@@ -73,6 +74,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
       log.error({ url }, refused.message);
     }
     connected = true;
+    connections++;
     for (const listener of [...listeners]) listener();
   };
 
@@ -131,6 +133,9 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     name: options.name,
     get connected() {
       return connected;
+    },
+    get connections() {
+      return connections;
     },
     connection: async () => {
       await waitConnected(options.waitMs ?? 5_000);

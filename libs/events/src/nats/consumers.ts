@@ -1,3 +1,4 @@
+import { unavailable } from '@millrace/errors';
 import {
   AckPolicy,
   type ConsumerConfig,
@@ -100,7 +101,9 @@ function toDelivery(link: Link, message: JsMsg): Delivery {
     time,
     stream: message.info.stream,
     deliveryCount: message.info.deliveryCount,
+    connection: link.connections,
     ack: async (timeoutMs) => {
+      if (!link.connected) throw unavailable('NATS');
       const connection = await link.connection();
       // The client's own ackAck can be sent once only.
       const reply = 'reply' in message ? String(message.reply) : '';
