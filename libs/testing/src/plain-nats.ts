@@ -37,7 +37,9 @@ export async function startPlainNats(options: PlainNatsOptions = {}): Promise<Pl
   const port = options.port ?? (await freePort());
   const config = join(dataDir, 'plain.conf');
   const store = JSON.stringify(join(dataDir, 'jetstream'));
-  writeFileSync(config, `listen: "127.0.0.1:${port}"\njetstream {\n  store_dir: ${store}\n}\n`);
+  // By default a server promises three quarters of its disk, and the disks of tests are smaller than a stream may grow.
+  const jetstream = `jetstream {\n  store_dir: ${store}\n  max_file_store: 64GB\n}`;
+  writeFileSync(config, `listen: "127.0.0.1:${port}"\n${jetstream}\n`);
   const child = spawn(server.path, ['--config', config], { stdio: ['ignore', 'ignore', 'pipe'] });
   const release = child.pid ? protect('process', child.pid) : () => {};
   const exited = new Promise<void>((done) => {
