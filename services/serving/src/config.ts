@@ -17,6 +17,12 @@ export const settings = defineSettings({
     default: String(1024 ** 3),
     meaning: 'The largest model file that is loaded, in bytes.',
   }),
+  MODEL_CACHE_BYTES: setting({
+    schema: whole(0, Number.MAX_SAFE_INTEGER),
+    default: String(16 * 1024 ** 3),
+    meaning:
+      'What fetched model files may take on disk; those that answer nobody and were used longest ago go.',
+  }),
   MEMORY_BUDGET_BYTES: setting({
     schema: whole(1, Number.MAX_SAFE_INTEGER),
     default: String(4 * 1024 ** 3),

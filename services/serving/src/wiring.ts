@@ -39,7 +39,9 @@ export async function build(config: Config<typeof settings>, deps: Deps): Promis
     registry: deps.client(RegistryService, 'registry'),
     folder: deps.folder,
     maxModelBytes: config.MAX_MODEL_BYTES,
+    maxCacheBytes: config.MODEL_CACHE_BYTES,
     fetchTimeoutMs: config.LOAD_TIMEOUT_MS,
+    now,
   });
   const routes = createRoutes();
   const reconciler = createReconciler({ store, source, engine, routes, workers, now, log });
@@ -78,7 +80,7 @@ export async function build(config: Config<typeof settings>, deps: Deps): Promis
       deploymentHandlers({ store, documents, ledger, reconciler, routes, now }),
     ],
     subscriptions: () => subscribeServing({ bus, store, reconciler, now, log }),
-    jobs: servingJobs(reconciler, config.REGISTRY_POLL_MS),
+    jobs: servingJobs({ reconciler, source, routes }, config.REGISTRY_POLL_MS),
     draining: async () => {
       serving = false;
     },

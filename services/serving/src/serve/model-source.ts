@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type BlobStore, type Digest, openBlobs } from '@millrace/blobs';
+import { type BlobInfo, type BlobStore, type Digest, openBlobs } from '@millrace/blobs';
 import { names } from '@millrace/contracts';
 import { ModelVersionState, type RegistryService } from '@millrace/contracts/registry';
 import { CodedError, isCoded } from '@millrace/errors';
@@ -9,7 +9,7 @@ import type { Client } from '@millrace/rpc';
 /** Where the bytes of a version are. */
 interface FetchedModel {
   readonly digest: Digest;
-  /** Reads them from the local cache, checked against their digest. */
+  /** Reads them from the local cache, checked against their digest; what is missing there or damaged is fetched again. */
   bytes(): Promise<Uint8Array>;
 }
 
@@ -22,6 +22,8 @@ export interface ModelSource {
   ): Promise<{ readonly version: number; readonly revision: number }>;
   /** Fetches a version unless the cache has its digest. Throws NOT_FOUND, MODEL_NOT_READY, MODEL_TOO_LARGE, MODEL_UNSAFE. */
   fetch(model: string, version: number, digest: string): Promise<FetchedModel>;
+  /** Makes the cache fit its bounds: what was used longest ago goes, but nothing of `inUse`. Answers how many went. */
+  prune(inUse: ReadonlySet<string>): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -30,15 +32,24 @@ export interface ModelSourceOptions {
   /** The cache's folder. */
   readonly folder: string;
   readonly maxModelBytes: number;
+  readonly maxCacheBytes: number;
   readonly fetchTimeoutMs: number;
+  now(): number;
 }
 
+/** What was used a moment ago may be on its way to be loaded. */
+const restMs = 10 * 60_000;
+
 export async function createModelSource(options: ModelSourceOptions): Promise<ModelSource> {
-  const { registry, maxModelBytes } = options;
+  const { registry, maxModelBytes, maxCacheBytes, now } = options;
   const cache: BlobStore = await openBlobs({ url: `file:${join(options.folder, 'models')}` });
+
+  /** When each model of the cache was used last; those of an earlier process long ago. */
+  const used = new Map<Digest, number>();
 
   const read = async (digest: Digest) => {
     try {
+      used.set(digest, now());
       return await cache.bytes(digest, { maxBytes: maxModelBytes });
     } catch (error) {
       // A damaged copy is no loss: the registry has the bytes.
@@ -86,10 +97,36 @@ export async function createModelSource(options: ModelSourceOptions): Promise<Mo
         const refusals = checkSafety(await read(digest));
         if (refusals.length > 0) throw unsafe(refusals.map((refusal) => refusal.message).join('; '));
       }
-      return {
-        digest,
-        bytes: () => read(digest),
+      const bytes = async () => {
+        try {
+          return await read(digest);
+        } catch (error) {
+          if (!isCoded(error, 'NOT_FOUND') && !isCoded(error, 'DIGEST_MISMATCH')) throw error;
+          await download(model, version);
+          return read(digest);
+        }
       };
+      return { digest, bytes };
+    },
+    async prune(inUse) {
+      const held: BlobInfo[] = [];
+      for (let after: Digest | undefined; ; after = held.at(-1)?.digest) {
+        const page = await cache.list(after ? { after } : {});
+        if (page.length === 0) break;
+        held.push(...page);
+      }
+      let bytes = held.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+      const usedAt = ({ digest }: BlobInfo) => used.get(digest) ?? 0;
+      let removed = 0;
+      for (const blob of held.sort((a, b) => usedAt(a) - usedAt(b))) {
+        if (bytes <= maxCacheBytes || usedAt(blob) > now() - restMs) break;
+        if (inUse.has(blob.digest)) continue;
+        await cache.remove(blob.digest);
+        used.delete(blob.digest);
+        bytes -= blob.sizeBytes;
+        removed += 1;
+      }
+      return removed;
     },
     close: () => cache.close(),
   };
