@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel';
 import {
   create,
   type DescMessage,
@@ -19,6 +20,9 @@ export interface Mutation {
   /** Give it to the store's writes: the method and the caller's request id. Absent when the caller gave none. */
   readonly requestId?: string;
 }
+
+/** Race point: a call with a request id was done, and its answer is not stored. */
+const done = channel('millrace:service.before-answer');
 
 /** Any mutating request. */
 interface Mutating {
@@ -54,6 +58,7 @@ export async function mutate<I extends DescMessage, O extends DescMessage>(
     if (await isDone()) return toBinary(output, create(output));
     try {
       const result = await run(requestId ? { id, requestId: `${method}:${requestId}` } : { id });
+      if (requestId) done.publish(method);
       return toBinary(output, create(output, result));
     } catch (error) {
       // Another process may have had the same call and been faster.

@@ -67,6 +67,8 @@ async function contend(chance: Chance, { rounds, steps, compares }: Contest): Pr
     return await judge(people[0]!, answered, breaches);
   } finally {
     for (const person of people) person.close();
+    // In order it would wait for NATS first.
+    await service.kill9();
   }
 }
 

@@ -99,12 +99,15 @@ async function killBetween(chance: Chance, knows: boolean): Promise<Outcome> {
         asked = materialize(millrace, 'materialization');
       });
     }
-    await using _last = await startService('feature-store', options);
+    await using last = await startService('feature-store', options);
     stopping = true;
     const pushed = (await Promise.all(working)).flat();
     await asked;
     if (!knows) await materialize(millrace, 'materialization');
-    return await compare(millrace, [...readings, ...pushed], chance);
+    const outcome = await compare(millrace, [...readings, ...pushed], chance);
+    // In order it would wait for NATS first.
+    await last.kill9();
+    return outcome;
   } finally {
     stopping = true;
     await Promise.allSettled([...working, asked]);
