@@ -127,7 +127,7 @@ describe('state machines', () => {
   test('a terminal run refuses every command', () => {
     const run = newRun(spec([step('a')]));
     for (const state of runStates.filter(isTerminalRun))
-      expect(decideRun({ ...run, state }, { do: 'start' }, 1)).toEqual({
+      expect(decideRun({ ...run, state }, { do: 'start', fence: 0 }, 1)).toEqual({
         refused: expect.stringContaining('final'),
       });
   });

@@ -17,6 +17,8 @@ test.each([
   [55, 'a clock that was set back: a run ended before it began'],
   [57, 'a store that failed while the end of an attempt was written: nobody handled the rejection'],
   [86, 'a restart: new work took room that work of before still had'],
+  [907, 'a lease that was lost and come by again: new work took room that was taken'],
+  [945, 'a start that a dead holder had asked for: it came late, and one run too many ran'],
   [99, 'a crash between a scheduled run and its record: the record denied the run'],
 ])('seed %d holds: %s', async (seed) => {
   expect((await play(seed)).breaches).toEqual([]);

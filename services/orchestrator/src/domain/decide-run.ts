@@ -1,7 +1,9 @@
 import { isTerminalRun, type Run, type RunOutcome, type RunState, runTransitions } from './run.ts';
 
 export type RunCommand =
-  | { readonly do: 'start' }
+  /** Takes a run that waits for its turn over from a holder that may have let it start. */
+  | { readonly do: 'adopt' }
+  | { readonly do: 'start'; readonly fence: number }
   /** Nothing new starts; what runs is stopped. */
   | {
       readonly do: 'stop';
@@ -28,7 +30,11 @@ export type RunDecision =
 export function decideRun(run: Run, command: RunCommand, nowMs: number): RunDecision {
   if (isTerminalRun(run.state)) return { refused: `the run is ${run.state}, which is final` };
   switch (command.do) {
+    case 'adopt':
+      return { run: { ...run, fence: (run.fence ?? 0) + 1 }, facts: [] };
     case 'start':
+      if ((run.fence ?? 0) !== command.fence)
+        return { refused: `the run is held with fence ${run.fence ?? 0}, not ${command.fence}` };
       return move({ ...run, startedAtMs: nowMs }, 'running', '', nowMs);
     case 'stop': {
       const stop = { to: command.to, reason: command.reason, force: command.force };

@@ -57,7 +57,7 @@ export function* plan(view: RunView, input: PlanInput): Generator<Next> {
   for (const node of view.graph.values())
     if (!view.tasks.has(node.step.name)) yield create(view, node, input.nowMs);
   if (run.state === 'pending') {
-    if (input.mayStart) yield { do: 'run', command: { do: 'start' } };
+    if (input.mayStart) yield { do: 'run', command: { do: 'start', fence: run.fence ?? 0 } };
     return;
   }
   yield* planEnd(view, input);

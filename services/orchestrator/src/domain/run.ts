@@ -38,6 +38,8 @@ export interface Run {
   };
   /** What the run will have come to when its exit steps are done. */
   readonly outcome?: { readonly state: RunOutcome; readonly reason: string };
+  /** Raised by whoever takes a waiting run over; what an earlier holder says is refused. Absent means 0. */
+  readonly fence?: number;
   readonly createdAtMs: number;
   readonly startedAtMs?: number;
   readonly endedAtMs?: number;

@@ -61,7 +61,7 @@ export function createEngine(options: EngineOptions): Engine {
   const turns = createTurns();
   let closed = false;
   let sweepAtMs = 0;
-  /** All runs of an earlier process here were looked for once: what they take of the capacity is counted. */
+  /** All runs that are ours were looked for since the start and since a lease was lost: what they take is counted. */
   let counted = false;
   let waking = false;
   const capacity = createCapacity(executor.capacity, () => {
@@ -90,10 +90,14 @@ export function createEngine(options: EngineOptions): Engine {
     actor.drop();
   }
 
-  async function load(run: Run, tasks: readonly Task[]): Promise<void> {
+  async function load(stored: Run, tasks: readonly Task[]): Promise<void> {
+    let run = stored;
     const pipeline = await store.getVersion(run.project, run.pipeline, run.version);
     if (!pipeline) throw new TypeError(`version ${run.version} of ${keyOf(run)} does not exist`);
     const { spec } = pipeline;
+    // A start that an earlier holder asked for may still be on its way.
+    if (run.state === 'pending' && spec.maxConcurrentRuns > 0)
+      run = (await store.changeRun(run.project, run.id, { do: 'adopt' }))?.doc ?? run;
     const mayStart = (asked: Run) => {
       if (spec.maxConcurrentRuns === 0) return true;
       // Runs of the pipeline may be running that nobody here knows of yet.
@@ -175,7 +179,9 @@ export function createEngine(options: EngineOptions): Engine {
             letGo(actor.view.run, actor);
           }
       // What it left running is stopped when the next holder has made up for it.
-      if (lost.size > 0) sweepAtMs = 0;
+      if (lost.size === 0) return;
+      sweepAtMs = 0;
+      counted = false;
     },
     async scan() {
       const under = Array.from({ length: shards.count }, (_, shard) => shards.tokenOf(shard));

@@ -148,7 +148,7 @@ export function createHost({ name, world, faults, cpu, started, onBreach }: Host
         }),
       async sweep(keep) {
         for (const process of await life.askHere('a list', () => [...processes.values()]))
-          if (!process.discarded && !(await keep(process.id)))
+          if (!(process.discarded && process.ended) && !(await keep(process.id)))
             await life.askHere(`the sweep of ${process.id}`, () => {
               if (process.ended) process.discarded = true;
               else stop(process.id, 1000);

@@ -154,6 +154,7 @@ export async function createLand({ world, documents, breakage, onBreach }: LandO
       createdAtMs: at,
       updatedAtMs: at,
     };
+    monitor.origins.schedule = schedule;
     await store.schedules.insert(`${project}/often`, schedule);
   }
 
@@ -175,6 +176,7 @@ export async function createLand({ world, documents, breakage, onBreach }: LandO
       createdAtMs: world.now(),
       updatedAtMs: world.now(),
     };
+    monitor.origins.trigger = trigger;
     await store.triggers.insert(`${project}/moved`, trigger);
   }
 
@@ -261,6 +263,8 @@ export async function createLand({ world, documents, breakage, onBreach }: LandO
       }
     const { bufferedMs, starting } = monitor.schedule() ?? {};
     if (bufferedMs !== undefined || starting?.length) found.push('a time of the schedule waits for ever');
+    for (const host of hosts)
+      if (host.running() > 0) found.push(`${host.running()} processes on ${host.name} run for nobody`);
     if (calls > 0) found.push(`${calls} calls are never answered`);
     return found;
   }

@@ -7,6 +7,7 @@ import { isTerminalRun, type Run, type RunState, runTransitions } from '../../sr
 import type { Schedule } from '../../src/domain/schedule.ts';
 import type { PipelineSpec } from '../../src/domain/spec.ts';
 import { type Attempt, isDone, isTerminalTask, type Task } from '../../src/domain/task.ts';
+import type { Trigger } from '../../src/domain/trigger.ts';
 import { createExpressions } from '../../src/expressions.ts';
 import type { Commit } from './faulty-store.ts';
 import type { Life } from './life.ts';
@@ -16,6 +17,8 @@ export interface Monitor {
   onCommit(commit: Commit): void;
   readonly runs: ReadonlyMap<string, Run>;
   readonly tasks: ReadonlyMap<string, Task>;
+  /** What starts runs by itself; its limits are kept too. */
+  readonly origins: { schedule?: Schedule; trigger?: Trigger };
   /** The schedule as an orchestrator wrote it last. */
   schedule(): Schedule | undefined;
 }
@@ -35,6 +38,7 @@ export function createMonitor({ specs, cpuOf, onBreach, say }: MonitorOptions): 
   /** Who took an attempt last. */
   const holders = new Map<string, Life>();
   let schedule: Schedule | undefined;
+  const origins: Monitor['origins'] = {};
 
   const runOf = (task: Task) => runs.get(`${task.project}/${task.run}`);
   const tasksOf = (run: Run) => [...tasks.values()].filter((task) => task.run === run.id);
@@ -49,6 +53,7 @@ export function createMonitor({ specs, cpuOf, onBreach, say }: MonitorOptions): 
         emit.some((e) => e.type === pipelinesEvents.runCreated.type),
         'is created without its event',
       );
+      checkOrigin(after, check);
       return;
     }
     if (isTerminalRun(before.state)) return void onBreach(`${id}: changes although it is ${before.state}`);
@@ -87,6 +92,22 @@ export function createMonitor({ specs, cpuOf, onBreach, say }: MonitorOptions): 
       check(open.length === 0, `ends while ${open.map((task) => task.key)} are open`);
       for (const name of graphs.get(after.pipeline)!.keys())
         check(tasks.has(`${after.project}/${after.id}/${name}`), `ends without a task for ${name}`);
+    }
+  }
+
+  /** A schedule or trigger starts a run only as far as its limits allow. */
+  function checkOrigin(run: Run, check: (holds: boolean, what: string) => void): void {
+    const { kind } = run.origin;
+    const open = [...runs.values()].filter((o) => o.origin.kind === kind && !isTerminalRun(o.state));
+    if (kind === 'schedule') {
+      const overlap = origins.schedule?.overlap;
+      const mayBe =
+        overlap === 'allow' ||
+        (overlap === 'cancel_other' && open.every((o) => o.stop ?? o.state === 'exiting'));
+      check(open.length === 0 || mayBe, `starts beside ${open.length} open runs; overlap is ${overlap}`);
+    } else if (kind === 'trigger') {
+      const most = origins.trigger?.maxConcurrentRuns || Number.POSITIVE_INFINITY;
+      check(open.length < most, `starts beside ${open.length} open runs of its trigger; at most ${most}`);
     }
   }
 
@@ -183,6 +204,7 @@ export function createMonitor({ specs, cpuOf, onBreach, say }: MonitorOptions): 
   return {
     runs,
     tasks,
+    origins,
     schedule: () => schedule,
     onCommit(commit) {
       const { collection, id, after, before } = commit;
