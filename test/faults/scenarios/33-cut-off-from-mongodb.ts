@@ -47,7 +47,8 @@ export const scenario: Scenario = {
     const found = findMongo();
     return 'reason' in found ? found.reason : undefined;
   },
-  run: (chance) => cutOff(chance, 15, false),
+  limitMs: 120_000,
+  run: (chance) => cutOff(chance, 10, false),
   // The same without request ids, by which a try could be told from the one before it.
-  control: (chance) => repeated(3, () => cutOff(chance, 8, true)),
+  control: (chance) => repeated(3, () => cutOff(chance, 6, true)),
 };
