@@ -4,6 +4,7 @@ import { type DocumentStore, newId, openDocuments } from '@millrace/documents';
 import { type TempDir, tempDir } from '@millrace/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createCapacity } from '../src/engine/capacity.ts';
+import { createJumps } from '../src/engine/jumps.ts';
 import { createShards } from '../src/engine/shards.ts';
 import { deadPredecessor } from '../src/executor/predecessor.ts';
 import { lineReader } from '../src/executor/protocol.ts';
@@ -38,6 +39,23 @@ test('lines between the orchestrator and its supervisor survive a chunk that end
   const read = lineReader((line) => lines.push(line));
   for (const byte of Buffer.from('{"argv":["Zürich ✈"]}\n')) read(Buffer.of(byte));
   expect(lines).toEqual([{ argv: ['Zürich ✈'] }]);
+});
+
+test('jumps of the clock are told by what they happened in, and slow steering is none', () => {
+  let [wallMs, steadyMs] = [1_000_000, 0];
+  const after = () => () => {};
+  const jumps = createJumps({ now: () => wallMs, timers: { after, monotonicMs: () => steadyMs } });
+  const pass = (ms: number, jumpMs = 0) => {
+    steadyMs += ms;
+    wallMs += ms + jumpMs;
+  };
+  jumps.begin('a');
+  pass(5000, 3_600_000);
+  jumps.begin('b');
+  pass(5000, 300);
+  expect(['a', 'b', 'from before'].map((what) => jumps.since(what))).toEqual([3_600_300, 0, 3_600_300]);
+  pass(5000, -7_200_000);
+  expect(jumps.since('b')).toBe(-7_199_700);
 });
 
 describe('shards', () => {

@@ -4,7 +4,7 @@ import { isFailure, isTerminalTask, type Task } from './task.ts';
 import type { RunView } from './view.ts';
 
 /** Whether the run is to stop, to begin its exit steps, or to end. */
-export function* planEnd(view: RunView, { spec, nowMs }: PlanInput): Generator<Next> {
+export function* planEnd(view: RunView, { spec, nowMs, jumpedMs }: PlanInput): Generator<Next> {
   const { run } = view;
   const main: Task[] = [];
   const exit: Task[] = [];
@@ -15,7 +15,10 @@ export function* planEnd(view: RunView, { spec, nowMs }: PlanInput): Generator<N
   }
   const failed = main.find((task) => isFailure(task.state) && !view.graph.get(task.step)?.step.allowFailure);
   if (run.state === 'running') {
-    const deadline = spec.timeoutMs === undefined ? undefined : (run.startedAtMs ?? nowMs) + spec.timeoutMs;
+    const deadline =
+      spec.timeoutMs === undefined
+        ? undefined
+        : (run.startedAtMs ?? nowMs) + spec.timeoutMs + (jumpedMs?.('') ?? 0);
     const open = main.some((task) => !isTerminalTask(task.state));
     if (open && failed && spec.failurePolicy === 'fail_fast')
       return yield stop('failed', `step ${failed.step} is ${failed.state.toUpperCase()}: ${failed.reason}`);

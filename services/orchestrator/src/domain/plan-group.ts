@@ -27,7 +27,7 @@ export function* planGroup(
 
   for (const key of group.running) {
     const task = view.tasks.get(key);
-    if (task) yield* planRunning(node, task, halted || tooMany ? 'cancelled' : undefined, input.nowMs);
+    if (task) yield* planRunning(node, task, halted || tooMany ? 'cancelled' : undefined, input);
   }
   if (halted || tooMany) {
     const reason = halted
@@ -52,7 +52,7 @@ export function* planGroup(
   const before = own.left;
   for (const key of group.backingOff) {
     const task = view.tasks.get(key);
-    if (task) yield* planRetry(task, input.nowMs, own);
+    if (task) yield* planRetry(task, input, own);
   }
   for (const key of group.pending) {
     if (!own.open()) break;

@@ -43,6 +43,11 @@ export interface PlanInput {
   readonly nowMs: number;
   /** Whether a run that waits for its turn may start. */
   readonly mayStart: boolean;
+  /**
+   * By how much the clock jumped since a task, or for '' the run, got into its state: what waits for a time waits as long
+   * as it was meant to. @default it never jumps
+   */
+  readonly jumpedMs?: (key: string) => number;
   /** Whether the executor has room for another task. @default always */
   readonly hasRoom?: () => boolean;
 }
@@ -99,7 +104,7 @@ function* planTask(view: RunView, node: Node, task: Task, input: PlanInput, budg
   const { step, exit } = node;
   const halted = isHalted(view, exit);
   if (task.state === 'running') {
-    yield* planRunning(node, task, halted ? 'cancelled' : undefined, input.nowMs);
+    yield* planRunning(node, task, halted ? 'cancelled' : undefined, input);
     return;
   }
   if (halted) {
@@ -107,7 +112,7 @@ function* planTask(view: RunView, node: Node, task: Task, input: PlanInput, budg
     return;
   }
   if (task.state === 'backing_off') {
-    yield* planRetry(task, input.nowMs, budget);
+    yield* planRetry(task, input, budget);
     return;
   }
   if (exit !== (view.run.state === 'exiting') || !budget.open()) return;
@@ -126,18 +131,18 @@ export function* planRunning(
   node: Node,
   task: Task,
   why: StopReason | undefined,
-  nowMs: number,
+  { nowMs, jumpedMs }: PlanInput,
 ): Generator<Next> {
   const attempt = task.attempts.at(-1);
-  const deadline = (attempt?.startedAtMs ?? nowMs) + node.step.timeoutMs;
+  const deadline = (attempt?.startedAtMs ?? nowMs) + node.step.timeoutMs + (jumpedMs?.(task.key) ?? 0);
   if (why) yield { do: 'stop', key: task.key, why };
   else if (deadline <= nowMs) yield { do: 'stop', key: task.key, why: 'timed_out' };
   else yield { do: 'wake', atMs: deadline };
 }
 
 /** Starts the next attempt when its time has come. */
-export function* planRetry(task: Task, nowMs: number, budget: Budget): Generator<Next> {
-  const at = task.nextAttemptAtMs ?? nowMs;
+export function* planRetry(task: Task, { nowMs, jumpedMs }: PlanInput, budget: Budget): Generator<Next> {
+  const at = (task.nextAttemptAtMs ?? nowMs) + (jumpedMs?.(task.key) ?? 0);
   if (at > nowMs) yield { do: 'wake', atMs: at };
   else if (budget.open()) {
     budget.left -= 1;

@@ -3,7 +3,7 @@ import type { Graph } from '../domain/graph.ts';
 import { type Next, plan } from '../domain/plan.ts';
 import { isTerminalRun, type Run } from '../domain/run.ts';
 import type { PipelineSpec, Step } from '../domain/spec.ts';
-import type { Task } from '../domain/task.ts';
+import { isTerminalTask, type Task } from '../domain/task.ts';
 import { createView, groupOf, putTask, type RunView } from '../domain/view.ts';
 import type { Exit } from '../executor/executor.ts';
 import { refusedCode } from '../store/store.ts';
@@ -47,7 +47,7 @@ export function createActor(
   graph: Graph,
   tasks: readonly Task[],
 ): Actor {
-  const { store, capacity, log, now, timers } = around;
+  const { store, capacity, log, now, timers, jumps } = around;
   const view = createView(run, graph, tasks);
   let busy = false;
   let again = false;
@@ -61,7 +61,12 @@ export function createActor(
     if (!node) throw new TypeError(`${task.step} is no step of ${run.pipeline}`);
     return node.step;
   };
+  const jumpedMs = (key: string) => jumps.since(`${run.id}/${key}`);
   const put = (task: Task): Task => {
+    const before = view.tasks.get(task.key);
+    if (isTerminalTask(task.state)) jumps.end(`${run.id}/${task.key}`);
+    else if (before?.state !== task.state || before.attempts.length !== task.attempts.length)
+      jumps.begin(`${run.id}/${task.key}`);
     putTask(view, task);
     return task;
   };
@@ -71,7 +76,7 @@ export function createActor(
   };
   const isOurs = () => !dropped && around.isOurs();
   const launch: Starter['launch'] = (task, id, work) => starter.launch(task, id, work);
-  const attempts = createAttempts({ around, view, stepOf, known, put, wake, outdated, launch });
+  const attempts = createAttempts({ around, view, stepOf, known, put, wake, outdated, launch, jumpedMs });
   const starter = createStarter({ around, view, stepOf, known, put, wake, attempts, isOurs });
 
   async function loop(): Promise<void> {
@@ -117,6 +122,7 @@ export function createActor(
       nowMs: now(),
       mayStart: around.mayStart(view.run),
       hasRoom: capacity.hasRoom,
+      jumpedMs,
     };
     for (const next of plan(view, input)) {
       if (next.do === 'wake') wakeAtMs = Math.min(wakeAtMs, next.atMs);
@@ -160,6 +166,7 @@ export function createActor(
         return true;
       case 'run': {
         const changed = await store.changeRun(run.project, run.id, next.command);
+        if (next.command.do === 'start') jumps.begin(`${run.id}/`);
         if (changed) view.run = changed.doc;
         else stale = true;
         around.onState(view.run);

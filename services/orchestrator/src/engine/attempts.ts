@@ -25,6 +25,8 @@ export interface AttemptsDeps {
   /** What is known of the run is behind its documents. */
   outdated(): void;
   launch(task: Task, id: string, work: Resolved): void;
+  /** By how much the clock jumped since a task got into its state. */
+  jumpedMs(key: string): number;
 }
 
 /** The attempts of one run that are in the hands of this process, from their claim to their recorded end. */
@@ -86,7 +88,15 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
         : ({
             do: 'finish',
             fence,
-            ending: await endingOf({ executor, nowMs: now() }, view, step, task, id, exit, asked),
+            ending: await endingOf(
+              { executor, nowMs: now() - deps.jumpedMs(task.key) },
+              view,
+              step,
+              task,
+              id,
+              exit,
+              asked,
+            ),
             retry: step.retry,
             random: around.random(),
           } as const);

@@ -9,6 +9,7 @@ import { type Store, taskId } from '../store/store.ts';
 import { type Actor, createActor } from './actor.ts';
 import type { ResultCache } from './cache.ts';
 import { type Capacity, createCapacity } from './capacity.ts';
+import { createJumps, type Jumps } from './jumps.ts';
 import type { Shards } from './shards.ts';
 import type { Timers } from './timers.ts';
 import { createTurns } from './turns.ts';
@@ -32,6 +33,7 @@ export interface EngineOptions {
 
 export interface EngineDeps extends EngineOptions {
   readonly capacity: Capacity;
+  readonly jumps: Jumps;
 }
 
 /** Drives every run that is this process's to its end. */
@@ -73,6 +75,7 @@ export function createEngine(options: EngineOptions): Engine {
       for (const actor of actors.values()) actor.wake();
     });
   });
+  const jumps = createJumps(options);
   executor.onExit((id, exit) => {
     const owner = owners.get(id);
     void owner?.actor.ended(id, owner.key, exit);
@@ -87,6 +90,7 @@ export function createEngine(options: EngineOptions): Engine {
   function letGo(run: Run, actor: Actor): void {
     if (actors.get(idOf(run)) === actor) actors.delete(idOf(run));
     turns.give(run);
+    if (isTerminalRun(run.state)) jumps.end(`${run.id}/`);
     actor.drop();
   }
 
@@ -110,6 +114,7 @@ export function createEngine(options: EngineOptions): Engine {
     const actor: Actor = createActor(
       {
         ...options,
+        jumps,
         capacity: { ...capacity, hasRoom: () => counted && capacity.hasRoom() },
         isOurs: () => shards.owns(keyOf(run)),
         mayStart,

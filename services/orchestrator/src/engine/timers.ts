@@ -2,6 +2,8 @@
 export interface Timers {
   /** Calls `act` after `ms` milliseconds, at 0 once what is at hand is done; answers how to call it off. */
   after(ms: number, act: () => void): () => void;
+  /** A clock that never jumps, in milliseconds since some moment. */
+  monotonicMs(): number;
 }
 
 /** The longest wait a timer of Node can have, in milliseconds. */
@@ -17,4 +19,5 @@ export const realTimers: Timers = {
     const timer = setTimeout(act, Math.min(ms, mostMs));
     return () => clearTimeout(timer);
   },
+  monotonicMs: () => performance.now(),
 };

@@ -68,31 +68,40 @@ export function createProcessExecutor(options: ProcessExecutorOptions): Executor
     return new Set();
   }
 
+  /** The end of what this process is starting right now is not known before it has started. */
+  const beginning = new Map<string, Promise<void>>();
+
+  async function begin(work: Work): Promise<void> {
+    const folder = folderOf(work.id);
+    await prepare(folder, work, blobs);
+    const started = new Promise<void>((settle) => starting.set(work.id, settle));
+    observed.add(work.id);
+    try {
+      await link.send({
+        do: 'start',
+        id: work.id,
+        folder,
+        argv: work.argv,
+        env: environment(folder, work, options.passEnv ?? []),
+        secrets: work.env.filter((e) => e.secret).map((e) => e.value),
+        maxLogBytes: options.maxLogBytes ?? 16 << 20,
+      });
+      await started;
+    } catch (error) {
+      observed.delete(work.id);
+      throw error;
+    } finally {
+      starting.delete(work.id);
+    }
+  }
+
   return {
     capacity: options.capacity ?? { cpu: availableParallelism(), memoryBytes: totalmem() },
 
-    async start(work) {
-      const folder = folderOf(work.id);
-      await prepare(folder, work, blobs);
-      const started = new Promise<void>((settle) => starting.set(work.id, settle));
-      observed.add(work.id);
-      try {
-        await link.send({
-          do: 'start',
-          id: work.id,
-          folder,
-          argv: work.argv,
-          env: environment(folder, work, options.passEnv ?? []),
-          secrets: work.env.filter((e) => e.secret).map((e) => e.value),
-          maxLogBytes: options.maxLogBytes ?? 16 << 20,
-        });
-        await started;
-      } catch (error) {
-        observed.delete(work.id);
-        throw error;
-      } finally {
-        starting.delete(work.id);
-      }
+    start(work) {
+      const begun = begin(work).finally(() => beginning.delete(work.id));
+      beginning.set(work.id, begun);
+      return begun;
     },
 
     onExit(tell) {
@@ -100,6 +109,7 @@ export function createProcessExecutor(options: ProcessExecutorOptions): Executor
     },
 
     async recall(id): Promise<Recall> {
+      await beginning.get(id)?.catch(() => {});
       const folder = folderOf(id);
       // Observed first: an end that comes between the look at the list and the answer must be told.
       observed.add(id);

@@ -67,7 +67,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     shards,
     log,
     now,
-    timers: { after: life.after },
+    timers: { after: life.after, monotonicMs: world.now },
     random: world.chance.random,
     host: host.name,
     addresses: () => ({}),
