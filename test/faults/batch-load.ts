@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isCoded } from '@millrace/errors';
 import { connect, type Millrace } from '@millrace/sdk';
+import { until } from '@millrace/testing';
 
 /** Clients that log batches of points to tracking, each its own steps one after the other, whatever happens. */
 export interface BatchLoad {
@@ -113,6 +114,15 @@ const keyOf = (client: number) => `client-${client}`;
 function batchId(run: string, requestId: string): string {
   const [, project, , id] = run.split('/');
   return `${project}/${id}/r:${requestId}`;
+}
+
+/** Waits until the service answers again: the client of a load takes its time to come back to one that was away. */
+export async function answers({ millrace }: BatchLoad): Promise<void> {
+  const { tracking, parent } = millrace;
+  await until(() => tracking.searchRuns({ parent }), {
+    what: 'an answer after the restart',
+    timeoutMs: 30_000,
+  });
 }
 
 /** The points that are there, as `client/step`, in the order in which tracking says they were logged. */

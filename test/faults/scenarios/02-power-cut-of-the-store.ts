@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fromBinary } from '@bufbuild/protobuf';
 import { trackingEvents } from '@millrace/contracts';
 import { missingDisk, missingStrace, spoilSync, startDisk, startService } from '@millrace/testing';
-import { readPoints, startBatchLoad } from '../batch-load.ts';
+import { answers, readPoints, startBatchLoad } from '../batch-load.ts';
 import { readRecord } from '../demo/records.ts';
 import type { Chance, Outcome, Scenario } from '../scenario.ts';
 import { damageOf } from '../store-file.ts';
@@ -28,6 +28,7 @@ async function cutUnderLoad(chance: Chance, lies = false): Promise<Outcome> {
     const port = Number(before.address.split(':')[1]);
     await using after = await startService('tracking', { env, dataDir: dataDir(rebooted.path), port });
     await stopped;
+    await answers(load);
     const present = await readPoints(load);
     const record = await readRecord(load.millrace, 'tracking', [metricsLogged.type]);
     const told = record.reduce((sum, { data }) => sum + fromBinary(metricsLogged.schema, data).pointCount, 0);

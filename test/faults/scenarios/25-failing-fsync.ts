@@ -11,7 +11,7 @@ import {
   startService,
   type TestService,
 } from '@millrace/testing';
-import { readPoints, startBatchLoad } from '../batch-load.ts';
+import { answers, readPoints, startBatchLoad } from '../batch-load.ts';
 import type { Chance, Outcome, Scenario } from '../scenario.ts';
 import { damageOf } from '../store-file.ts';
 import { tally, together } from '../tally.ts';
@@ -45,6 +45,7 @@ async function failUnderLoad(chance: Chance, fault: SyncFault): Promise<Outcome>
     const place = { env, dataDir: dataDir(rebooted.path), port: portOf(before) };
     await using after = await startService('tracking', place);
     await stopped;
+    await answers(load);
     const outcome = tally(load.acknowledged, await readPoints(load), load.unanswered);
     await after.kill9();
     return {
