@@ -63,20 +63,57 @@ function readText(file: string): string {
 /** Reads the documents of a text; `shown` stands for it in messages. */
 export function parseManifests(text: string, shown: string, problems: Problem[]): Manifest[] {
   const lines = new LineCounter();
-  const documents = parseAllDocuments(text, { lineCounter: lines });
   const found: Manifest[] = [];
-  for (const [i, document] of [...documents].entries()) {
+  let documents: readonly Document.Parsed[] = [];
+  try {
+    documents = [...parseAllDocuments(text, { lineCounter: lines })];
+  } catch (error) {
+    // The parser calls itself for each level, and some levels it does not count.
+    const description = inWords(error instanceof Error ? error.message : String(error));
+    problems.push({ where: shown, field: 'YAML', description });
+  }
+  for (const [i, document] of documents.entries()) {
     const at = (path: Path) => `${shown}:${lineOf(document, path, lines)} (document ${i + 1})`;
-    for (const error of document.errors) {
+    // What is only warned of, such as a tag that nobody knows, would be read as something else than was meant.
+    const wrong = [...document.errors, ...document.warnings];
+    for (const error of wrong) {
       const line = lines.linePos(error.pos[0]).line;
       const where = `${shown}:${line} (document ${i + 1})`;
-      problems.push({ where, field: 'YAML', description: error.message.split('\n')[0] ?? '' });
+      problems.push({ where, field: 'YAML', description: inWords(error.message) });
     }
-    if (document.errors.length > 0 || document.contents === null) continue;
-    const manifest = checked(document.toJS() as unknown, at, problems);
+    if (wrong.length > 0 || document.contents === null) continue;
+    const { value, problem } = plainValue(document);
+    if (problem !== undefined) {
+      problems.push({ where: at([]), field: 'YAML', description: problem });
+      continue;
+    }
+    const manifest = checked(value, at, problems);
     if (manifest) found.push({ ...manifest, at });
   }
   return found;
+}
+
+/** How often aliases may be written out, aliases in what they name included. */
+const maxAliases = 100;
+
+/** The value of a document, or what is wrong with its aliases. */
+function plainValue(document: Document.Parsed): { readonly value?: unknown; readonly problem?: string } {
+  try {
+    const value = document.toJS({ maxAliasCount: maxAliases }) as unknown;
+    // Throws where an alias stands inside of what it names.
+    JSON.stringify(value);
+    return { value };
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    if (/alias count/i.test(text)) return { problem: `its aliases stand for more than ${maxAliases} values` };
+    if (/circular/i.test(text)) return { problem: 'an alias stands inside of what it names' };
+    return { problem: inWords(text) };
+  }
+}
+
+function inWords(message: string): string {
+  const [line = ''] = message.split('\n');
+  return line.replace('Maximum call stack size exceeded', 'Nested too deeply').slice(0, 300);
 }
 
 function checked(value: unknown, at: (path: Path) => string, problems: Problem[]) {
