@@ -29,9 +29,13 @@ export const shapes: Readonly<Record<number, Shape>> = {
     '1 to 128 letters, digits, dots, underscores, colons and hyphens',
   ),
   [Format.ARTIFACT_PATH]: {
+    // A backslash separates segments where Windows reads the path.
     test: (text) =>
-      fits(text, 1024) && text.split('/').every((part) => part !== '' && part !== '.' && part !== '..'),
-    allowed: 'a relative path of at most 1024 characters whose segments are not empty, `.` or `..`',
+      fits(text, 1024) &&
+      !text.includes('\\') &&
+      text.split('/').every((part) => part !== '' && part !== '.' && part !== '..'),
+    allowed:
+      'a relative path of at most 1024 characters without backslashes whose segments are not empty, `.` or `..`',
   },
   [Format.LABEL]: shape(
     /^[a-z][a-z0-9_-]{0,62}$/,

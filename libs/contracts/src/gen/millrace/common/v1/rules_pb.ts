@@ -177,7 +177,8 @@ export const Format = {
   REQUEST_ID: 5,
 
   /**
-   * A relative path of an artifact: segments joined by `/`, none of them empty, `.` or `..`, at most 1,024 characters.
+   * A relative path of an artifact: segments joined by `/`, none of them empty, `.` or `..`, no backslashes, at
+   * most 1,024 characters.
    *
    * @generated from enum value: FORMAT_ARTIFACT_PATH = 6;
    */
