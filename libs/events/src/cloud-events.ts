@@ -60,7 +60,12 @@ function fromStructured(bytes: Uint8Array): Envelope {
   const json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as Record<string, unknown>;
   const read = (name: string) => (typeof json[name] === 'string' ? (json[name] as string) : undefined);
   const base64 = read('data_base64');
-  if (base64 !== undefined) return fromAttributes(read, Buffer.from(base64, 'base64'));
+  if (base64 !== undefined) {
+    const bytes = Buffer.from(base64, 'base64');
+    // What is no base64 is passed over in silence; written again, it is not what it was.
+    if (bytes.toString('base64') !== base64) fail('data_base64 is not base64');
+    return fromAttributes(read, bytes);
+  }
   const data = new TextEncoder().encode(JSON.stringify(json.data ?? {}));
   return fromAttributes((name) => (name === 'datacontenttype' ? 'application/json' : read(name)), data);
 }

@@ -6,7 +6,7 @@ export { type Handler, handler, handlers } from './consumer/handler.ts';
 export { type SubscribeOptions, type Subscription, subscribe } from './consumer/subscribe.ts';
 export { type DraftInput, draft, maxEventBytes } from './draft.ts';
 export type { AnyEvent, Event, EventAttributes } from './event.ts';
-export { type EventJson, eventToJson } from './json.ts';
+export { dataToJson, type EventJson, eventToJson } from './json.ts';
 export { type Log, noLog } from './log.ts';
 export { type Bus, type BusOptions, connectBus } from './nats/bus.ts';
 export type { Credentials } from './nats/credentials.ts';

@@ -1,6 +1,6 @@
-import { type DescMessage, type JsonValue, type Message, ScalarType, toJson } from '@bufbuild/protobuf';
+import { type DescMessage, type JsonValue, type Message, ScalarType } from '@bufbuild/protobuf';
 import { isCoded } from '@millrace/errors';
-import type { AnyEvent } from '@millrace/events';
+import { type AnyEvent, dataToJson } from '@millrace/events';
 import type { Expressions } from './domain/expression.ts';
 import type { Json } from './domain/json.ts';
 import { decideTrigger, type Trigger, type TriggerEvent } from './domain/trigger.ts';
@@ -133,7 +133,7 @@ async function start(
 
 /** An event's message as conditions see it: protobuf's JSON form with defaults, and 64-bit integers as numbers. */
 export function eventData(schema: DescMessage, data: Message): Json {
-  const json = toJson(schema, data as never, { alwaysEmitImplicit: true });
+  const json = dataToJson(schema, data, { alwaysEmitImplicit: true });
   return numbered(schema, json) as Json;
 }
 

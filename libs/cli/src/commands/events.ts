@@ -1,7 +1,7 @@
 import { fromBinary, toJson } from '@bufbuild/protobuf';
 import { type Context, catalogue, contexts } from '@millrace/contracts';
 import type { RecordedEvent } from '@millrace/contracts/common';
-import { eventToJson } from '@millrace/events';
+import { type AnyEvent, eventToJson } from '@millrace/events';
 import { parseMoment, parseWhole } from '../cli/duration.ts';
 import { unknown, usage } from '../cli/usage.ts';
 import { command, type Globals, type Group } from '../command.ts';
@@ -126,7 +126,8 @@ function follow(globals: Globals, out: Output, options: Following): Promise<numb
     const onReady = () => out.progress('waiting for events; Ctrl-C ends …');
     try {
       for await (const event of bus.tail({ ...options, signal: stop.signal, onReady })) {
-        const json = eventToJson(event);
+        const json = jsonOf(event);
+        if (!json) continue;
         if (out.json) out.document(json);
         else out.line(clip(eventLine({ ...event, data: json.data }), out.width));
       }
@@ -166,6 +167,15 @@ function list(globals: Globals, out: Output, listing: Listing): Promise<number> 
     }
     return 0;
   });
+}
+
+/** The event as JSON; undefined for one that has no such form, which must not end the following of the others. */
+function jsonOf(event: AnyEvent) {
+  try {
+    return eventToJson(event);
+  } catch {
+    return undefined;
+  }
 }
 
 type Log = ReturnType<Parameters<Parameters<typeof withSuite>[1]>[0]['eventLog']>;
