@@ -1,5 +1,5 @@
 import { type DescMethod, type DescService, type Message, toBinary } from '@bufbuild/protobuf';
-import { EventLogService } from '@millrace/contracts/common';
+import { EventLogService, IntegrityService } from '@millrace/contracts/common';
 import { FeatureStoreService } from '@millrace/contracts/features';
 import { GRPCInferenceService } from '@millrace/contracts/inference';
 import { MonitoringService } from '@millrace/contracts/monitoring';
@@ -20,14 +20,17 @@ import { extremeNumbers, type Filling, fill, hostileTexts } from './hostile.ts';
 import { keyOf, type Recorded } from './record.ts';
 import { spoil } from './spoil.ts';
 
-/** Every RPC service of each process. */
+/** What every process answers. */
+const common = [EventLogService, IntegrityService];
+
+/** Every RPC service of each process; the catalogue asks reflection whether these are all. */
 export const offered: Readonly<Record<ServiceName, readonly DescService[]>> = {
-  tracking: [TrackingService, EventLogService],
-  registry: [RegistryService, LineageService, EventLogService],
-  'feature-store': [FeatureStoreService, EventLogService],
-  orchestrator: [PipelineService, PipelineRunService, ScheduleService, TriggerService, EventLogService],
-  serving: [DeploymentService, GRPCInferenceService, EventLogService],
-  monitoring: [MonitoringService, EventLogService],
+  tracking: [TrackingService, ...common],
+  registry: [RegistryService, LineageService, ...common],
+  'feature-store': [FeatureStoreService, ...common],
+  orchestrator: [PipelineService, PipelineRunService, ScheduleService, TriggerService, ...common],
+  serving: [DeploymentService, GRPCInferenceService, ...common],
+  monitoring: [MonitoringService, ...common],
 };
 
 /** An answer that no input may lead to. */

@@ -202,7 +202,7 @@ async function live(millrace: Millrace, hour: number, heat: number): Promise<voi
       BigInt(fromMs + minute * 60_000 + 1000 + i),
     );
     const machine = asked.map((_, i) => machines[i % 2] ?? '');
-    const answer = await infer(millrace, 'heat', [
+    const answer = await infer(millrace, `${millrace.project}/heat`, [
       { name: 'machine', type: 'BYTES', values: machine },
       { name: 'load', type: 'FP32', values: asked.map(() => 1) },
       { name: 'at', type: 'INT64', values: asked },
