@@ -64,8 +64,7 @@ async function refill(options: RefillOptions, requireSame: () => void): Promise<
       else if (event.timeMs >= sinceMs && event.sequence >= floor) missing.push(event);
     }
     const { count, error } = await publishInOrder(missing, options.window ?? 64, async (event) => {
-      requireSame();
-      const { seq } = await deliver(bus, context, event);
+      const { seq } = await deliver(bus, context, event, requireSame);
       if (seq > (newest?.at ?? 0)) newest = { at: seq, sequence: event.sequence };
     });
     const again = missing.slice(0, count).filter(({ sequence }) => sequence <= to).length;

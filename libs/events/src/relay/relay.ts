@@ -105,15 +105,14 @@ export function startRelay(options: RelayOptions): Relay {
     const events = await store.events.read({ after: position, limit: 128 });
     if (events.length === 0) return 0;
     const stored: (Placed & { readonly fresh: boolean })[] = [];
+    // What the stream lost goes before anything new.
     const requireSameAge = () => {
       if (age !== current || !bus.connected) throw unavailable(`${name}: NATS is looked at first; it`);
     };
     const { count, error } = await publishInOrder(events, options.window ?? 64, async (event) => {
       beforePublish.publish(event);
-      // What the stream lost goes before anything new.
-      requireSameAge();
       const timeoutMs = options.publishTimeoutMs ?? 5_000;
-      const { seq, fresh } = await deliver(bus, context, event, { timeoutMs });
+      const { seq, fresh } = await deliver(bus, context, event, requireSameAge, { timeoutMs });
       // Taken as published, it would cover up what a server that came back in between has lost.
       requireSameAge();
       stored.push({ at: seq, sequence: event.sequence, fresh });
