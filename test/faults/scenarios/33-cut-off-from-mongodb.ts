@@ -48,7 +48,7 @@ export const scenario: Scenario = {
     return 'reason' in found ? found.reason : undefined;
   },
   limitMs: 120_000,
-  run: (chance) => cutOff(chance, 10, false),
+  run: (chance) => cutOff(chance, 20, false),
   // The same without request ids, by which a try could be told from the one before it.
-  control: (chance) => repeated(3, () => cutOff(chance, 6, true)),
+  control: (chance) => repeated(3, () => cutOff(chance, 20, true)),
 };
