@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { open, realpath } from 'node:fs/promises';
 import { diskFailed } from './faults.ts';
 
 /** Brings committed transactions from the page cache to the disk. */
@@ -14,8 +14,8 @@ export interface LogSync {
  * write and keeps it as long as the database is open. Source: sqlite.org/wal.html, "durability".
  */
 export async function openLogSync(file: string): Promise<LogSync> {
-  // Windows syncs only what is open for writing.
-  const log = await open(`${file}-wal`, 'r+');
+  // The log stands beside the file itself, not beside a link to it. Windows syncs only what is open for writing.
+  const log = await open(`${await realpath(file)}-wal`, 'r+');
   return {
     sync: () =>
       log.datasync().catch((cause: unknown) => {
