@@ -24,7 +24,15 @@ export function createExpressions(): Expressions {
   };
 }
 
+/** The deepest nesting of brackets and negations; more than anybody reads. The registry's gates allow the same. */
+const maxNesting = 32;
+/** Macros inside macros take time in the power of their number. */
+const maxLoopDepth = 2;
+
 function compile(text: string): Expression | { readonly error: string } {
+  const nesting = nestingOf(text);
+  if (nesting > maxNesting)
+    return { error: `the expression is nested ${nesting} deep; allowed are ${maxNesting}` };
   let parsed: Parsed;
   let run: (bindings: Record<string, never>) => unknown;
   const found = {
@@ -35,7 +43,9 @@ function compile(text: string): Expression | { readonly error: string } {
   try {
     parsed = parse(text);
     run = plan(celEnv(), parsed) as typeof run;
-    walk(parsed.expr as Expr, new Set(), found);
+    const depth = walk(parsed.expr as Expr, new Set(), found);
+    if (depth > maxLoopDepth)
+      return { error: `macros are nested ${depth} deep; allowed are ${maxLoopDepth}` };
   } catch (error) {
     return { error: `${JSON.stringify(text.slice(0, 200))} is no CEL expression: ${messageOf(error)}` };
   }
@@ -88,38 +98,61 @@ interface Found {
   readonly variables: Set<string>;
 }
 
-/** Collects the references of an expression; `bound` are the variables of the comprehensions around it. */
-function walk(expr: Expr | undefined, bound: ReadonlySet<string>, found: Found): void {
-  if (!expr) return;
+/** Collects the references of an expression; `bound` are the variables of the comprehensions around it. Answers how deep macros are nested. */
+function walk(expr: Expr | undefined, bound: ReadonlySet<string>, found: Found): number {
+  if (!expr) return 0;
   const path = pathOf(expr);
-  if (path && !bound.has(path[0] ?? '')) {
-    const [root = '', name, field, output] = path;
-    found.variables.add(root);
-    if (root === 'params' && name !== undefined) found.params.add(name);
-    if (root === 'steps' && name !== undefined) {
-      const outputs = found.steps.get(name) ?? new Set();
-      if (field === 'outputs' && output !== undefined) outputs.add(output);
-      found.steps.set(name, outputs);
-    }
-  }
+  if (path && !bound.has(path[0] ?? '')) note(path, found);
+  if (path) return 0;
   const { case: kind, value } = expr.exprKind;
   const parts = value as Record<string, unknown>;
-  if (kind === 'selectExpr' && !path) walk(parts.operand as Expr, bound, found);
-  else if (kind === 'callExpr' && !path) {
-    walk(parts.target as Expr | undefined, bound, found);
-    for (const arg of parts.args as Expr[]) walk(arg, bound, found);
-  } else if (kind === 'listExpr') for (const item of parts.elements as Expr[]) walk(item, bound, found);
-  else if (kind === 'structExpr')
-    for (const entry of parts.entries as { keyKind: { case?: string; value?: unknown }; value?: Expr }[]) {
-      if (entry.keyKind.case === 'mapKey') walk(entry.keyKind.value as Expr, bound, found);
-      walk(entry.value, bound, found);
+  const deepest = (exprs: readonly (Expr | undefined)[], names = bound) =>
+    Math.max(0, ...exprs.map((part) => walk(part, names, found)));
+  switch (kind) {
+    case 'selectExpr':
+      return walk(parts.operand as Expr, bound, found);
+    case 'callExpr':
+      return deepest([parts.target as Expr | undefined, ...(parts.args as Expr[])]);
+    case 'listExpr':
+      return deepest(parts.elements as Expr[]);
+    case 'structExpr': {
+      const entries = parts.entries as { keyKind: { case?: string; value?: unknown }; value?: Expr }[];
+      const keys = entries.map(({ keyKind }) =>
+        keyKind.case === 'mapKey' ? (keyKind.value as Expr) : undefined,
+      );
+      return deepest([...keys, ...entries.map((entry) => entry.value)]);
     }
-  else if (kind === 'comprehensionExpr') {
-    walk(parts.iterRange as Expr, bound, found);
-    const inner = new Set([...bound, parts.iterVar, parts.iterVar2, parts.accuVar].map(String));
-    for (const part of ['accuInit', 'loopCondition', 'loopStep', 'result'])
-      walk(parts[part] as Expr, inner, found);
+    case 'comprehensionExpr': {
+      const inner = new Set([...bound, parts.iterVar, parts.iterVar2, parts.accuVar].map(String));
+      const inside = ['accuInit', 'loopCondition', 'loopStep', 'result'].map((part) => parts[part] as Expr);
+      return 1 + Math.max(walk(parts.iterRange as Expr, bound, found), deepest(inside, inner));
+    }
+    default:
+      return 0;
   }
+}
+
+function note([root = '', name, field, output]: readonly string[], found: Found): void {
+  found.variables.add(root);
+  if (root === 'params' && name !== undefined) found.params.add(name);
+  if (root !== 'steps' || name === undefined) return;
+  const outputs = found.steps.get(name) ?? new Set();
+  if (field === 'outputs' && output !== undefined) outputs.add(output);
+  found.steps.set(name, outputs);
+}
+
+/** Counts open brackets outside of texts, and runs of prefix operators. */
+function nestingOf(expression: string): number {
+  const code = expression.replaceAll(/"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'/g, '""');
+  let depth = 0;
+  let deepest = 0;
+  for (const char of code) {
+    if ('([{?'.includes(char)) depth += 1;
+    else if (')]}:'.includes(char)) depth -= 1;
+    deepest = Math.max(deepest, depth);
+  }
+  for (const run of code.match(/[!-]{2,}/g) ?? []) deepest = Math.max(deepest, run.length);
+  return deepest;
 }
 
 /** `a.b["c"]` as its names; undefined for what is not such a chain. */

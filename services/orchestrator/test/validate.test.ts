@@ -121,6 +121,23 @@ describe('templates', () => {
   });
 });
 
+describe('expressions', () => {
+  const errorOf = (text: string) => {
+    const compiled = expressions.compile(text);
+    return 'error' in compiled ? compiled.error : undefined;
+  };
+  test('that would take time in the power of their nesting are refused, and deep ones too', () => {
+    const loops = (depth: number): string =>
+      depth === 0 ? 'true' : `[1, 2, 3].all(x${depth}, ${loops(depth - 1)})`;
+    expect(errorOf(loops(2))).toBeUndefined();
+    expect(errorOf(loops(3))).toContain('macros are nested 3 deep; allowed are 2');
+    expect(errorOf(`[1].map(x, ${loops(2)}) == []`)).toContain('nested 3 deep');
+    expect(errorOf(`${'('.repeat(33)}true${')'.repeat(33)}`)).toContain('nested 33 deep; allowed are 32');
+    expect(errorOf(`${'!'.repeat(40)}true`)).toContain('nested 40 deep');
+    expect(errorOf(`"${'('.repeat(99)}" == ""`)).toBeUndefined();
+  });
+});
+
 describe('parameters', () => {
   const of = spec([step('a')], {
     parameters: [
