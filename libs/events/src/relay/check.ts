@@ -29,9 +29,6 @@ export interface CheckOptions {
   readonly onGap?: ((gap: Gap) => void) | undefined;
 }
 
-/** How often what is missing is put back before something else must be wrong. */
-const passes = 5;
-
 /** Compares a stream with what is remembered of it, and puts back what it lost. */
 export function createCheck(options: CheckOptions) {
   const { store, bus, context, cursor, log, clock } = options;
@@ -50,22 +47,14 @@ export function createCheck(options: CheckOptions) {
     return held === newest.sequence ? undefined : `event ${newest.sequence} is not at ${newest.at} any more`;
   }
 
-  /** Puts back what is missing until nothing is, and tells how much that was, with the state that was looked at last. */
-  async function refill(
-    position: number,
-  ): Promise<{ readonly published: number; readonly state: StreamState }> {
-    for (let [published, pass] = [0, 1]; pass <= passes; pass++) {
-      // Read before the pass, so that what gets lost during it differs from this state.
-      const state = await requireState();
-      const sinceMs = clock.now() - streamAgeMs;
-      // Beyond the position too: another relay may be about to move it on what was lost.
-      const done = await refillStream({ store, bus, context, to: position, beyond: true, sinceMs });
-      newest = done.newest;
-      await marks.replaceNewest(newest ?? { at: 0, sequence: 0 });
-      published += done.published;
-      if (done.published + done.beyond === 0) return { published, state };
-    }
-    throw unavailable(`stream ${name} loses what is put back; it`);
+  /** Puts back what is missing, and tells how much that was. */
+  async function refill(position: number): Promise<number> {
+    const sinceMs = clock.now() - streamAgeMs;
+    // Beyond the position too: another relay may be about to move it on what was lost.
+    const done = await refillStream({ store, bus, context, to: position, beyond: true, sinceMs });
+    newest = done.newest;
+    await marks.replaceNewest(newest ?? { at: 0, sequence: 0 });
+    return done.published;
   }
 
   async function requireState(): Promise<StreamState> {
@@ -82,13 +71,12 @@ export function createCheck(options: CheckOptions) {
       newest = await marks.readNewest();
       const state = await requireState();
       const reason = await findReason(state, position);
-      if (!reason) {
-        await marks.write(markOf(state, clock.now()));
-        return undefined;
-      }
-      log.warn({ stream: name, reason }, 'the stream lost events; publishing them again from the record');
-      const { published, state: after } = await refill(position);
-      await marks.write(markOf(after, clock.now()));
+      if (reason)
+        log.warn({ stream: name, reason }, 'the stream lost events; publishing them again from the record');
+      const published = reason ? await refill(position) : 0;
+      // As it was before: what gets lost meanwhile must differ from it.
+      await marks.write(markOf(state, clock.now()));
+      if (!reason) return undefined;
       const gap = { context, reason, published };
       log.warn({ stream: name, ...gap }, `the stream was refilled with ${published} events`);
       options.onGap?.(gap);

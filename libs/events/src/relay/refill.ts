@@ -16,7 +16,7 @@ export interface RefillOptions {
   readonly from?: number;
   /** The last sequence number to look at. @default the newest of the record */
   readonly to?: number;
-  /** Publishes what comes after `to` as well. @default false */
+  /** Publishes what comes after `to` as well, and does not count it. @default false */
   readonly beyond?: boolean;
   /** Events that happened before are left out: the stream would have dropped them. @default 7 days ago */
   readonly sinceMs?: number;
@@ -28,8 +28,6 @@ export interface RefillOptions {
 export interface Refilled {
   /** How many events were published again. */
   readonly published: number;
-  /** How many after `to` were published. */
-  readonly beyond: number;
   /** How many the stream still had. */
   readonly present: number;
   /** The last of the recorded events in the stream; undefined when it has none. */
@@ -52,7 +50,7 @@ async function refill(options: RefillOptions, requireSame: () => void): Promise<
   const sinceMs = options.sinceMs ?? Date.now() - streamAgeMs;
   // A stream at its size limit has dropped its oldest messages by right.
   const floor = held.full ? held.sequences.smallest : 0;
-  let [published, beyond, present] = [0, 0, 0];
+  let [published, present] = [0, 0];
   let { newest } = held;
   const end = options.beyond ? await store.events.last() : to;
   for (let after = first - 1; after < end; ) {
@@ -67,15 +65,13 @@ async function refill(options: RefillOptions, requireSame: () => void): Promise<
       const { seq } = await deliver(bus, context, event, requireSame);
       if (seq > (newest?.at ?? 0)) newest = { at: seq, sequence: event.sequence };
     });
-    const again = missing.slice(0, count).filter(({ sequence }) => sequence <= to).length;
-    published += again;
-    beyond += count - again;
+    published += missing.slice(0, count).filter(({ sequence }) => sequence <= to).length;
     if (error) throw error;
     const last = page.at(-1);
     if (!last) break;
     after = last.sequence;
   }
-  return { published, beyond, present, ...(newest ? { newest } : {}) };
+  return { published, present, ...(newest ? { newest } : {}) };
 }
 
 async function readSequences(bus: Pick<Streams, 'readState' | 'read'>, context: Context, last: number) {
