@@ -87,6 +87,7 @@ export const scenario: Scenario = {
   number: 15,
   name: 'kill -9 of the orchestrator at each of its race points in a graph of 30 steps',
   invariant: 'every step is started once, the run completes, all outputs are right',
+  limitMs: 120_000,
   async run(chance) {
     await using at = await startWorkshop();
     const name = await launchGraph(at, chance);
