@@ -28,6 +28,8 @@ export function createExpressions(): Expressions {
 const maxNesting = 32;
 /** Macros inside macros take time in the power of their number. */
 const maxLoopDepth = 2;
+/** The longest list that they may be given: an event may hold a hundred thousand things, and their square is no number to wait for. */
+const maxLoopItems = 1_000;
 
 function compile(text: string): Expression | { readonly error: string } {
   const nesting = nestingOf(text);
@@ -35,6 +37,7 @@ function compile(text: string): Expression | { readonly error: string } {
     return { error: `the expression is nested ${nesting} deep; allowed are ${maxNesting}` };
   let parsed: Parsed;
   let run: (bindings: Record<string, never>) => unknown;
+  let depth = 0;
   const found = {
     params: new Set<string>(),
     steps: new Map<string, Set<string>>(),
@@ -43,7 +46,7 @@ function compile(text: string): Expression | { readonly error: string } {
   try {
     parsed = parse(text);
     run = plan(celEnv(), parsed) as typeof run;
-    const depth = walk(parsed.expr as Expr, new Set(), found);
+    depth = walk(parsed.expr as Expr, new Set(), found);
     if (depth > maxLoopDepth)
       return { error: `macros are nested ${depth} deep; allowed are ${maxLoopDepth}` };
   } catch (error) {
@@ -57,6 +60,9 @@ function compile(text: string): Expression | { readonly error: string } {
     variables: [...found.variables],
     evaluate(bindings) {
       try {
+        const items = depth > 1 ? Math.max(0, ...Object.values(bindings).map(longestOf)) : 0;
+        if (items > maxLoopItems)
+          return { error: `a list has ${items} items; allowed where macros are nested are ${maxLoopItems}` };
         const input = Object.fromEntries(
           Object.entries(bindings).map(([name, value]) => [name, toCel(value)]),
         );
@@ -71,6 +77,13 @@ function compile(text: string): Expression | { readonly error: string } {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message.slice(0, 500) : String(error).slice(0, 500);
+}
+
+/** How many items the longest list or map in a value has. */
+function longestOf(value: Bound): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  const items: Bound[] = value instanceof Map ? [...value.values()] : Object.values(value);
+  return items.reduce<number>((longest, item) => Math.max(longest, longestOf(item)), items.length);
 }
 
 /** CEL has maps where JSON has objects; plain objects would be looked up with their prototypes. */

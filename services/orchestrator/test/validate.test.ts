@@ -136,6 +136,81 @@ describe('expressions', () => {
     expect(errorOf(`${'!'.repeat(40)}true`)).toContain('nested 40 deep');
     expect(errorOf(`"${'('.repeat(99)}" == ""`)).toBeUndefined();
   });
+
+  test('row 18: an event of a hundred thousand things is not gone through for each of them', () => {
+    const run = (text: string, items: number) => {
+      const compiled = expressions.compile(text);
+      if ('error' in compiled) throw new Error(compiled.error);
+      const ids = Array.from({ length: items }, (_, i) => `${i}`);
+      return compiled.evaluate({ event: { data: { deep: [{ ids }] } } });
+    };
+    const ids = 'event.data.deep[0].ids';
+    expect(run(`${ids}.all(a, a != "x")`, 100_000)).toEqual({ value: true });
+    expect(run(`${ids}.all(a, ${ids}.exists(b, a == b))`, 100)).toEqual({ value: true });
+    expect(run(`${ids}.all(a, ${ids}.exists(b, a == b))`, 100_000)).toEqual({
+      error: expect.stringContaining('a list has 100000 items; allowed where macros are nested are 1000'),
+    });
+  });
+
+  test('row 18: any words are an expression or refused, at once', () => {
+    const words = [
+      'event',
+      '.',
+      'data',
+      '[',
+      ']',
+      '(',
+      ')',
+      '{',
+      '}',
+      '?',
+      ':',
+      '!',
+      '-',
+      '+',
+      '&&',
+      '||',
+      '==',
+      'in',
+      '"a"',
+      "'",
+      '0',
+      '1u',
+      '1e999',
+      '9223372036854775808',
+      'null',
+      'true',
+      'map',
+      'all(x, ',
+      'exists_one',
+      'has(',
+      'matches("(a+)+$")',
+      'size()',
+      'duration("1s")',
+      'timestamp("x")',
+      'int(',
+      'dyn(',
+      'type(',
+      'b"\\xff"',
+      '/',
+      '%',
+      '0',
+      ',',
+      '__proto__',
+      'constructor',
+      '\n',
+      '//',
+    ];
+    const text = fc.array(fc.constantFrom(...words), { maxLength: 30 }).map((all) => all.join(''));
+    fc.assert(
+      fc.property(fc.oneof(text, fc.string({ unit: 'grapheme', maxLength: 60 })), (expression) => {
+        const compiled = expressions.compile(expression);
+        if ('error' in compiled) expect(compiled.error.length).toBeLessThan(1_000);
+        else compiled.evaluate({ event: { data: { a: ['b'], __proto__: null } } });
+      }),
+      { numRuns: 1000 },
+    );
+  });
 });
 
 describe('parameters', () => {
