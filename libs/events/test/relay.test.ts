@@ -217,6 +217,21 @@ test('a loss is noticed although publishing goes on before it is looked for', as
   expect((await sequences()).toSorted((a, b) => a - b)).toEqual(upTo(121));
 });
 
+test('a stream is put back although events are recorded all the time', async () => {
+  let recorded = await record(store, 100).then((ids) => ids.length);
+  // One more whenever the stream is read: there is always something that it does not have yet.
+  async function* readAndRecord(...options: Parameters<Bus['read']>) {
+    yield* bus.read(...options);
+    recorded += (await record(store, 1)).length;
+  }
+  const running = relay({ bus: Object.create(bus, { read: { value: readAndRecord } }) });
+  await until(() => running.position === 100);
+  await (await bus.manager()).streams.deleteMessage('MILLRACE_REGISTRY', 50);
+  expect(await running.check()).toMatchObject({ published: 1 });
+  await until(() => running.position === recorded);
+  expect((await sequences()).toSorted((a, b) => a - b)).toEqual(upTo(recorded));
+});
+
 test('the place that is remembered is the last, although events overtook each other', async () => {
   const { promise, resolve: open } = Promise.withResolvers<void>();
   const gated: Bus = Object.create(bus, {
