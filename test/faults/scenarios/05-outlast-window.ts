@@ -47,11 +47,16 @@ async function publishTwice(chance: Chance): Promise<Effects> {
     await outlastWindow(bus);
     await using _ = await startService('tracking', place);
     const runs = await created;
-    const held = await until(async () => {
-      const events = (await readEvents(bus, 'tracking')).filter(({ type }) => type === runCreated.type);
-      const about = new Set(events.map(({ resource }) => resource));
-      return runs.every((run) => about.has(run)) && events.map(({ id }) => id);
-    });
+    const held = await until(
+      async () => {
+        const events = (await readEvents(bus, 'tracking')).filter(({ type }) => type === runCreated.type);
+        const about = new Set(events.map(({ resource }) => resource));
+        // The relay begins again with the batch that it does not know to be published.
+        const isTwice = new Set(events.map(({ id }) => id)).size < events.length;
+        return isTwice && runs.every((run) => about.has(run)) && events.map(({ id }) => id);
+      },
+      { what: 'all runs in the stream, some twice', timeoutMs: 30_000 },
+    );
     await until(() => delivered.length >= held.length);
     await until(() => isIdle(bus, `pipelines-trigger-${runCreated.type.replaceAll('.', '_')}`));
     return compare(held, delivered, await answers(millrace));
@@ -67,10 +72,7 @@ function compare(
   delivered: readonly string[],
   answered: readonly string[],
 ): Effects {
-  const twice = held.length - new Set(held).size;
-  const effects = tally(held, answered);
-  const breaches = twice > 0 ? effects.breaches : [...effects.breaches, 'the stream holds no event twice'];
-  return { effects: { ...effects, breaches }, deliveries: tally(held, delivered) };
+  return { effects: tally(held, answered), deliveries: tally(held, delivered) };
 }
 
 /** Every new run is shown to it; the first starts a run of a pipeline, the others come while it cools down. */
