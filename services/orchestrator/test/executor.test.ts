@@ -64,6 +64,14 @@ const pidOf = (id: string) =>
   ).pid;
 
 describe('a command', () => {
+  test('is started once, also when a second order comes after its end', async () => {
+    const code = `require('fs').appendFileSync(${JSON.stringify(join(folder.path, 'ran'))}, 'x')`;
+    expect(await run('twice', script(code))).toEqual({ kind: 'exited', code: 0 });
+    exits.clear();
+    expect(await run('twice', script(code))).toEqual({ kind: 'exited', code: 0 });
+    expect(readFileSync(join(folder.path, 'ran'), 'utf8')).toBe('x');
+  });
+
   test('runs without a shell, in a private folder, with a minimal environment', async () => {
     process.env.ORCHESTRATOR_SECRET = 'not for steps';
     const code =

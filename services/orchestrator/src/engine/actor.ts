@@ -77,7 +77,7 @@ export function createActor(
   const isOurs = () => !dropped && around.isOurs();
   const launch: Starter['launch'] = (task, id, work) => starter.launch(task, id, work);
   const attempts = createAttempts({ around, view, stepOf, known, put, wake, outdated, launch, jumpedMs });
-  const starter = createStarter({ around, view, stepOf, known, put, wake, attempts, isOurs });
+  const starter = createStarter({ around, view, stepOf, known, put, wake, attempts, isOurs, outdated });
 
   async function loop(): Promise<void> {
     again = true;
@@ -187,11 +187,23 @@ export function createActor(
         put(await store.changeTask(view.run, task, command));
         return true;
       }
-      case 'settle':
       case 'gather':
+        if (next.state !== 'succeeded' && (await hasUnknown(next.key))) {
+          stale = true;
+          return true;
+        }
+        put(await store.changeTask(view.run, known(next.key), next));
+        return true;
+      case 'settle':
         put(await store.changeTask(view.run, known(next.key), next));
         return true;
     }
+  }
+
+  /** Whether an item has a task that is not known here: an earlier holder asked for it, and it came late. */
+  async function hasUnknown(step: string): Promise<boolean> {
+    const here = [...view.tasks.values()].filter((task) => task.step === step).length;
+    return (await store.tasks.count({ run: `${run.project}/${run.id}`, step })) > here;
   }
 
   function known(key: string): Task {

@@ -1,3 +1,4 @@
+import { isCoded } from '@millrace/errors';
 import type { Logger } from '@millrace/telemetry';
 import type { Expressions } from '../domain/expression.ts';
 import { graphOf } from '../domain/graph.ts';
@@ -61,10 +62,9 @@ export function createEngine(options: EngineOptions): Engine {
   /** Shards all of whose open runs are known here, with the token under which that is so. */
   const surveyed = new Map<number, number>();
   const turns = createTurns();
+  const shardNumbers = [...Array(shards.count).keys()];
   let closed = false;
   let sweepAtMs = 0;
-  /** All runs that are ours were looked for since the start and since a lease was lost: what they take is counted. */
-  let counted = false;
   let waking = false;
   const capacity = createCapacity(executor.capacity, () => {
     if (waking) return;
@@ -94,6 +94,10 @@ export function createEngine(options: EngineOptions): Engine {
     actor.drop();
   }
 
+  /** Whether all that takes of the capacity is counted: every run of every shard of ours is known. */
+  const isCounted = () =>
+    shardNumbers.every((shard) => shards.tokenOf(shard) === undefined || isSurveyed(shard));
+
   async function load(stored: Run, tasks: readonly Task[]): Promise<void> {
     let run = stored;
     const pipeline = await store.getVersion(run.project, run.pipeline, run.version);
@@ -115,7 +119,7 @@ export function createEngine(options: EngineOptions): Engine {
       {
         ...options,
         jumps,
-        capacity: { ...capacity, hasRoom: () => counted && capacity.hasRoom() },
+        capacity: { ...capacity, hasRoom: () => isCounted() && capacity.hasRoom() },
         isOurs: () => shards.owns(keyOf(run)),
         mayStart,
         onState(changed) {
@@ -174,48 +178,59 @@ export function createEngine(options: EngineOptions): Engine {
     return taken;
   }
 
+  /** Lets go of the runs of a shard, before anybody can take what is known of them for true. */
+  function lose(shard: number): void {
+    for (const [id, actor] of [...actors])
+      if (shards.shardOf(keyOf(actor.view.run)) === shard) {
+        log.warn({ run: id }, 'the lease of a run was lost; another replica has it');
+        letGo(actor.view.run, actor);
+      }
+    // What it left running is stopped when the next holder has made up for it.
+    sweepAtMs = 0;
+  }
+
+  /** Takes up all runs of our shards that are not in hand; answers all open runs. */
+  async function survey(): Promise<readonly Run[]> {
+    const under = shardNumbers.map((shard) => shards.tokenOf(shard));
+    const unknown = new Set<number>();
+    const open = await store.openRuns();
+    for (const run of open) {
+      if (!shards.owns(keyOf(run))) {
+        unknown.add(shards.shardOf(keyOf(run)));
+        continue;
+      }
+      // One that is being taken up is not in hand yet.
+      const actor = loading.has(idOf(run)) ? undefined : actors.get(idOf(run));
+      // Cancelled through another replica: the document knows, the holder does not yet.
+      if (actor) {
+        if (run.stop && (!actor.view.run.stop || (run.stop.force && !actor.view.run.stop.force)))
+          actor.replaceRun(run);
+      } else
+        await take(run).catch((err: unknown) => {
+          // What no trying again mends must not hold up the others.
+          if (isCoded(err)) unknown.add(shards.shardOf(keyOf(run)));
+          log.error({ err, run: run.id }, 'a run could not be taken up; it is tried again');
+        });
+    }
+    const before = isCounted();
+    for (const [shard, token] of under.entries())
+      if (token !== undefined && !unknown.has(shard)) surveyed.set(shard, token);
+    if (!before && isCounted()) for (const actor of actors.values()) actor.wake();
+    return open;
+  }
+
   return {
     async renew() {
-      const lost = new Set(await shards.renew());
-      if (lost.size > 0)
-        for (const [id, actor] of [...actors])
-          if (lost.has(shards.shardOf(keyOf(actor.view.run)))) {
-            log.warn({ run: id }, 'the lease of a run was lost; another replica has it');
-            letGo(actor.view.run, actor);
-          }
-      // What it left running is stopped when the next holder has made up for it.
-      if (lost.size === 0) return;
-      sweepAtMs = 0;
-      counted = false;
+      await shards.renew(lose);
+      // Until it is known what runs in a shard that is new here, nothing starts.
+      if (!isCounted())
+        void survey().catch((err: unknown) => log.error({ err }, 'runs are taken up at the next scan'));
     },
     async scan() {
-      const under = Array.from({ length: shards.count }, (_, shard) => shards.tokenOf(shard));
-      const unknown = new Set<number>();
-      const all = await store.openRuns();
-      for (const run of all.filter((open) => shards.owns(keyOf(open)))) {
-        const actor = actors.get(idOf(run));
-        // Cancelled through another replica: the document knows, the holder does not yet.
-        if (actor) {
-          if (run.stop && (!actor.view.run.stop || (run.stop.force && !actor.view.run.stop.force)))
-            actor.replaceRun(run);
-        } else
-          await take(run).catch((err: unknown) => {
-            unknown.add(shards.shardOf(keyOf(run)));
-            log.error({ err, run: run.id }, 'a run could not be taken up; it is tried again');
-          });
-      }
-      for (const [shard, token] of under.entries()) {
-        if (token === undefined || unknown.has(shard) || surveyed.get(shard) === token) continue;
-        surveyed.set(shard, token);
-        wakePending();
-      }
-      if (!counted && unknown.size === 0) {
-        counted = true;
-        for (const actor of actors.values()) actor.wake();
-      }
+      const open = await survey();
       if (now() < sweepAtMs) return;
       sweepAtMs = now() + sweepEveryMs;
-      await executor.sweep((id) => isWanted(id, all));
+      await executor.sweep((id) => isWanted(id, open));
     },
     async submit(run) {
       if (closed || !shards.owns(keyOf(run))) return;

@@ -7,8 +7,8 @@ export interface Shards {
   owns(key: string): boolean;
   /** The fencing token of a shard that is ours: another one means that somebody else may have had it in between. */
   tokenOf(shard: number): number | undefined;
-  /** Takes and extends leases; answers which shards were lost, also when they are ours again. */
-  renew(): Promise<readonly number[]>;
+  /** Takes and extends leases. `onLost` is told at once of shards that were lost, also when they are ours again. */
+  renew(onLost?: (shard: number) => void): Promise<void>;
   shardOf(key: string): number;
   release(): Promise<void>;
 }
@@ -43,8 +43,7 @@ export async function createShards(options: ShardOptions): Promise<Shards> {
     shardOf,
     tokenOf: (shard) => held.get(shard)?.token,
     owns: (key) => (held.get(shardOf(key))?.untilMs ?? 0) > clock(),
-    async renew() {
-      const lost: number[] = [];
+    async renew(onLost = () => {}) {
       for (let shard = 0; shard < count; shard++) {
         // Counted from before the call: the store's clock started no earlier.
         const begun = clock();
@@ -54,11 +53,10 @@ export async function createShards(options: ShardOptions): Promise<Shards> {
         if (answer === 'unknown' && (!before || before.untilMs > clock())) continue;
         const token = typeof answer === 'object' ? answer.token : undefined;
         // Another token: it had run out, and others may have held it in between.
-        if (before && before.token !== token) lost.push(shard);
         if (token === undefined) held.delete(shard);
         else held.set(shard, { token, untilMs: begun + leaseMs });
+        if (before && before.token !== token) onLost(shard);
       }
-      return lost;
     },
     async release() {
       for (const shard of held.keys()) await leases.release(nameOf(shard), owner);

@@ -25,6 +25,8 @@ export interface StarterDeps {
   readonly attempts: Pick<Attempts, 'hold' | 'has' | 'launched'>;
   /** Whether the run is still in the hands of this process. */
   isOurs(): boolean;
+  /** What is known of the run is behind its documents. */
+  outdated(): void;
 }
 
 export interface Starter {
@@ -132,9 +134,11 @@ export function createStarter(deps: StarterDeps): Starter {
   }
 
   function launch(task: Task, id: string, work: Resolved): void {
-    // Who lost the run while the claim was written must not start anything; the next holder makes up for it.
+    // Who lost the run while the claim was written must not start anything; the next holder makes up for it, be it
+    // this process, whose lease may be extended after all.
     if (!deps.isOurs()) {
       giveBack(id, task.cacheKey);
+      deps.outdated();
       return;
     }
     deps.attempts.hold(id, task);

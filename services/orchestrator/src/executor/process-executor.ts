@@ -73,7 +73,8 @@ export function createProcessExecutor(options: ProcessExecutorOptions): Executor
 
   async function begin(work: Work): Promise<void> {
     const folder = folderOf(work.id);
-    await prepare(folder, work, blobs);
+    // Another process of this machine may have started it while this one was frozen; the supervisor knows.
+    if (!existsSync(join(folder, 'spawning'))) await prepare(folder, work, blobs);
     const started = new Promise<void>((settle) => starting.set(work.id, settle));
     observed.add(work.id);
     try {

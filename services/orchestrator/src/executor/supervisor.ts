@@ -5,7 +5,7 @@
  * `node supervisor.ts SOCKET ORPHAN_GRACE_MS`
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type LogFile, openLog } from './log-file.ts';
@@ -99,6 +99,13 @@ function start({
     say({ say: 'started', id, pid: known.child.pid ?? 0 });
     return;
   }
+  if (existsSync(join(folder, 'spawning'))) {
+    // Asked for twice, this time late: it is not started again, and what became of it is told.
+    const exit = read<ExitRecord>(join(folder, 'exit.json'));
+    const gone = { code: null, signal: null, interrupted: 'the supervisor of its process went away' };
+    say({ say: 'exited', id, exit: exit ?? gone });
+    return;
+  }
   const [program = '', ...args] = argv;
   const logs: LogFile[] = [];
   let child: ChildProcess;
@@ -188,6 +195,14 @@ function end(why: string, graceMs: number): void {
 function record(id: string, folder: string, exit: ExitRecord): void {
   write(join(folder, 'exit.json'), exit);
   say({ say: 'exited', id, exit });
+}
+
+function read<T>(path: string): T | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as T;
+  } catch {
+    return undefined;
+  }
 }
 
 /**

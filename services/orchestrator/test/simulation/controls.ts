@@ -4,9 +4,12 @@ import { sha256 } from '../../src/engine/work.ts';
 import type { StartRun } from '../../src/start-run.ts';
 import { taskEvents } from '../../src/store/events.ts';
 import { type Store, taskId } from '../../src/store/store.ts';
+import type { Faults } from './life.ts';
 
 /** A protection taken away, where the product's parts are put together. */
 export interface Breakage {
+  /** Faults in which the protection matters; others stand behind it in most worlds. */
+  readonly faults?: Partial<Faults>;
   store(store: Store, now: () => number): Store;
   startRun(startRun: StartRun, now: () => number): StartRun;
 }
@@ -30,6 +33,7 @@ const decideOn = (store: Store, now: () => number, on: (stored: Task | undefined
 export const breakages: Readonly<Record<string, Breakage>> = {
   'the check of the fence': {
     ...unbroken,
+    faults: { late: 0.2 },
     store: (store) => ({
       ...store,
       async changeTask(run, task, command) {
@@ -42,6 +46,7 @@ export const breakages: Readonly<Record<string, Breakage>> = {
   },
   'compare-and-set at a claim': {
     ...unbroken,
+    faults: { late: 0.2 },
     store(store, now) {
       const careless = decideOn(store, now, (_, held) => held);
       return {

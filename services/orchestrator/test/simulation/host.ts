@@ -51,7 +51,8 @@ export function createHost({ name, world, faults, cpu, started, onBreach }: Host
 
   function spawn(id: string): void {
     const known = processes.get(id);
-    if (known && !known.ended) return;
+    // A late order starts nothing again: the folder tells.
+    if (known) return;
     if (started.has(id)) onBreach(`${id} was started again, on ${name}`);
     started.add(id);
     const process: Process = { id, stopped: false, discarded: false };
@@ -88,6 +89,7 @@ export function createHost({ name, world, faults, cpu, started, onBreach }: Host
 
   function connect(life: Life): Executor {
     const observed = new Set<string>();
+    const beginning = new Map<string, Promise<void>>();
     let closing = false;
     let listener: (id: string, exit: Exit) => void = () => {};
     const hear = (id: string, exit: Exit) => {
@@ -107,26 +109,31 @@ export function createHost({ name, world, faults, cpu, started, onBreach }: Host
     };
     return {
       capacity: { cpu, memoryBytes: 1 << 30 },
-      async start(work) {
-        observed.add(work.id);
-        try {
-          await life.askHere(`start ${work.id}`, () => spawn(work.id));
-        } catch (error) {
-          observed.delete(work.id);
-          throw error;
-        }
+      start({ id }) {
+        observed.add(id);
+        const begun = life
+          .askHere(`start ${id}`, () => spawn(id))
+          .catch((error: unknown) => {
+            observed.delete(id);
+            throw error;
+          })
+          .finally(() => beginning.delete(id));
+        beginning.set(id, begun);
+        return begun;
       },
       onExit(tell) {
         listener = tell;
       },
-      recall: (id) =>
-        life.askHere(`recall ${id}`, () => {
+      async recall(id) {
+        await beginning.get(id)?.catch(() => {});
+        return life.askHere(`recall ${id}`, () => {
           const process = known(id);
           if (!process) return { kind: 'unknown' };
           if (process.ended) return process.ended;
           observed.add(id);
           return { kind: 'running' };
-        }),
+        });
+      },
       stop: (id, graceMs) => life.askHere(`stop ${id}`, () => stop(id, graceMs)),
       collect: (id, outputs) =>
         life.askHere(`collect ${id}`, () => {

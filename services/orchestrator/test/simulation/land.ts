@@ -47,6 +47,7 @@ export async function createLand({ world, documents, breakage, onBreach }: LandO
     late: sometimes(0.03),
     lostMessage: sometimes(0.1),
     doubledMessage: sometimes(0.2),
+    ...breakage.faults,
   };
   const store = createStore(documents, world.now);
   const specs = new Map<string, PipelineSpec>();
