@@ -58,8 +58,18 @@ afterEach(async () => {
   await folder.remove();
 });
 
-/** The parts of a process; `refuses` tells which keys its store cannot write now. */
-function process(refuses: (key: string) => CodedError | undefined = () => undefined) {
+/** The parts of a process; `refuses` tells which keys its store cannot write now, `reading` what views wait for. */
+function process(
+  refuses: (key: string) => CodedError | undefined = () => undefined,
+  reading: Promise<void> = Promise.resolve(),
+) {
+  const views: Store['views'] = {
+    ...store.views,
+    get: async (id) => {
+      await reading;
+      return store.views.get(id);
+    },
+  };
   const online: Store['online'] = {
     ...store.online,
     upsert: async (id, ...rest) => {
@@ -70,7 +80,7 @@ function process(refuses: (key: string) => CodedError | undefined = () => undefi
   };
   const cache = createKeyCache(online, { maxKeys: 0, maxAgeMs: 0, now: () => nowMs });
   const writer = createOnlineWriter({ ...store, online }, cache, 48 * hourUs);
-  return createPushes(store, blobs, writer, () => nowMs);
+  return createPushes({ ...store, views }, blobs, writer, () => nowMs);
 }
 
 const push = (pushes: ReturnType<typeof process>, i: number, users: readonly string[], at = view) =>
@@ -172,5 +182,21 @@ describe('pushed rows and a new version of the view', () => {
     // This call read the view before it changed.
     await push(pushes, 2, ['a'], view);
     expect(await count('a', 2)).toBe(2);
+  });
+
+  it('count once also when their caller goes on after they and many others were carried over', async () => {
+    const { promise: reading, resolve: goOn } = Promise.withResolvers<void>();
+    const pushes = process(undefined, reading);
+    // Recorded, and online in the version it was pushed to; then it stands still.
+    const slow = push(pushes, 1, ['a']);
+    await until(async () => (await count('a')) === 1);
+    for (let i = 2; i <= 60; i++) await push(process(), i, ['a']);
+    const next = { ...view, version: 2 };
+    await store.views.change(name, () => ({ doc: next }));
+    const carried = pushes.carryOver(next);
+    await process().carryOver(next);
+    goOn();
+    await Promise.all([slow, carried]);
+    expect(await count('a', 2)).toBe(60);
   });
 });

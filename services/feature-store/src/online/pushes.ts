@@ -87,16 +87,22 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
   }
 
   /** Brings the rows of a recorded push into the online values of a view. A key that is full stays as it is. */
-  async function finish(view: FeatureView, id: string, doc: PushedChunk, floor: string): Promise<void> {
+  async function bring(view: FeatureView, id: string, doc: PushedChunk, floor: string): Promise<void> {
     const table = fitTable(view, await rowsOf(doc));
     await apply(view, groupRows(view, viewPlan(view), table), { id, floor, leaveFull: true });
-    await markApplied(id, view.version);
   }
 
+  /** Nobody applies the push again, unless a version of the view comes that lacks it. */
   const markApplied = (id: string, version: number) =>
     store.pushes.change(id, (doc) =>
-      doc.applied && doc.version >= version ? undefined : { doc: { ...doc, applied: true, version } },
+      doc.applied && doc.version >= version
+        ? undefined
+        : { doc: { ...doc, applied: true, version: Math.max(doc.version, version) } },
     );
+
+  /** A version has the push. Its own caller may be on the way to apply it again, so it is not marked as applied. */
+  const markCarried = (id: string, version: number) =>
+    store.pushes.change(id, (doc) => (doc.version >= version ? undefined : { doc: { ...doc, version } }));
 
   async function rowsOf(chunk: PushedChunk): Promise<Table> {
     const bytes = chunk.rows ?? (await blobs.bytes(chunk.digest as Digest));
@@ -143,11 +149,11 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
         await store.pushes.insert(place, chunk, options);
         recorded.publish(place);
         await apply(view, groups, { id: place, floor, leaveFull: false });
-        await markApplied(place, version);
         // A version that came meanwhile may have been filled before these rows were recorded.
         const newest = (await store.views.get(name))?.doc;
-        if (newest?.uid === uid && newest.version > version)
-          await finish(newest, place, chunk, await floorOf(newest, id));
+        const later = newest?.uid === uid && newest.version > version ? newest : undefined;
+        if (later) await bring(later, place, chunk, await floorOf(later, id));
+        await markApplied(place, (later ?? view).version);
       } finally {
         underWay.delete(place);
       }
@@ -175,7 +181,8 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
           continue;
         }
         try {
-          await finish(view.doc, id, doc, await floorOf(view.doc, pushIdOf(id)));
+          await bring(view.doc, id, doc, await floorOf(view.doc, pushIdOf(id)));
+          await markApplied(id, view.doc.version);
           finished += 1;
         } catch (error) {
           failures.push(error);
@@ -193,8 +200,9 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
         if (page.version >= view.version) continue;
         // Read again: a page may be old, and another job carry over the same rows.
         const doc = (await store.pushes.get(id))?.doc;
-        if (doc && doc.version < view.version)
-          await finish(view, id, doc, await oldestUnfinished(view.uid, pushIdOf(id)));
+        if (!doc || doc.version >= view.version) continue;
+        await bring(view, id, doc, await oldestUnfinished(view.uid, pushIdOf(id)));
+        await markCarried(id, view.version);
       }
     },
 
