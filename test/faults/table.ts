@@ -19,7 +19,7 @@ export function tableOf(reports: readonly Report[]): string {
       cell.replaceAll('|', '\\|'),
     );
   });
-  const widths = columns.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)));
+  const widths = columns.map((title, i) => Math.max(2, title.length, ...rows.map((row) => row[i]!.length)));
   const isNumber = (i: number) => i === 0 || (i >= 3 && i <= 5);
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell, i) => (isNumber(i) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join(' | ')} |`;

@@ -13,40 +13,34 @@ export interface Kill {
   readonly step?: { readonly name: string; readonly run: number };
 }
 
-/** What is killed while models are trained: the three services a training talks to, its conductor, and NATS. */
-export const trainingKills: readonly Kill[] = [
+/**
+ * What is killed, in the order of the play: the services that a training talks to, its conductor and NATS while the first
+ * model is trained; each of them and NATS while flights are played; all that a retraining needs while it runs; and those
+ * that go on afterwards.
+ */
+export const kills: readonly Kill[] = [
   { victim: 'feature-store', after: /are declared$/, step: { name: 'build', run: 1 } },
   { victim: 'tracking', after: /are declared$/, step: { name: 'train', run: 1 } },
   { victim: 'orchestrator', after: /are declared$/, step: { name: 'train', run: 1 } },
   { victim: 'nats', after: /are declared$/, step: { name: 'train', run: 1 } },
   { victim: 'registry', after: /are declared$/, step: { name: 'select', run: 1 } },
-  { victim: 'orchestrator', after: /: drift$/, step: { name: 'build', run: 2 } },
-  { victim: 'tracking', after: /: drift$/, step: { name: 'train', run: 2 } },
-  { victim: 'registry', after: /: drift$/, step: { name: 'select', run: 2 } },
-  { victim: 'monitoring', after: /: drift$/, step: { name: 'watch', run: 2 } },
-];
-
-/** What is killed while flights are played, and while an alarm starts a retraining. */
-export const replayKills: readonly Kill[] = [
   { victim: 'serving', after: /it is served/ },
   { victim: 'feature-store', after: /2001-06-09 / },
   { victim: 'monitoring', after: /2001-06-10 / },
   { victim: 'nats', after: /2001-06-11 / },
   { victim: 'serving', after: /2001-06-12 / },
   { victim: 'monitoring', after: /2001-06-12 / },
-  { victim: 'nats', after: /: drift$/ },
-  { victim: 'orchestrator', after: /2001-06-13 / },
-  { victim: 'registry', after: /2001-06-13 / },
+  { victim: 'orchestrator', after: /: drift$/, step: { name: 'build', run: 2 } },
+  { victim: 'tracking', after: /: drift$/, step: { name: 'train', run: 2 } },
+  { victim: 'nats', after: /: drift$/, step: { name: 'train', run: 2 } },
+  { victim: 'registry', after: /: drift$/, step: { name: 'select', run: 2 } },
+  { victim: 'monitoring', after: /: drift$/, step: { name: 'watch', run: 2 } },
   { victim: 'feature-store', after: /2001-06-14 / },
   { victim: 'serving', after: /2001-06-14 / },
 ];
 
 /** Kills one after the other; answers those that found their moment. */
-export async function killAll(
-  game: Game,
-  kills: readonly Kill[],
-  { random }: Chance,
-): Promise<readonly Kill[]> {
+export async function killAll(game: Game, { random }: Chance): Promise<readonly Kill[]> {
   const done: Kill[] = [];
   for (const kill of kills) {
     const [waitMs, awayMs] = [random() * 700, random() * 800];

@@ -5,7 +5,7 @@ let calm: Awaited<ReturnType<typeof killsInTheDemonstration>>['calm'] = {};
 
 export const scenario: Scenario = {
   number: 0,
-  name: 'kill -9 of each service and of NATS, 20 times in the demonstration',
+  name: 'kill -9 of each service and of NATS, 18 times in the demonstration',
   invariant: 'the end state is that of an undisturbed play: values equal, streams whole',
   limitMs: 420_000,
   run: async (chance) => {
