@@ -1,12 +1,20 @@
 import { describe, expect, test } from 'vitest';
 import { firstBreach, seedsFrom } from '../../../test/simulate/simulation.ts';
+import { stormsFrom } from './simulation/land.ts';
 import { simulation } from './simulation/simulation.ts';
 
 const { play } = simulation;
 
-test('two orchestrators keep what they promise in worlds full of faults, and end all work', async () => {
-  expect(await firstBreach(simulation, seedsFrom(1, 150))).toBeUndefined();
-}, 120_000);
+test.each([
+  ['faults', 1, 150],
+  ['storms, where answers come later than a lease lasts', stormsFrom, 50],
+])(
+  'two orchestrators keep what they promise in worlds full of %s, and end all work',
+  async (_, from, count) => {
+    expect(await firstBreach(simulation, seedsFrom(from, count))).toBeUndefined();
+  },
+  120_000,
+);
 
 /** Worlds that once broke, and what for. */
 test.each([
@@ -21,6 +29,9 @@ test.each([
   [907, 'a lease that was lost and come by again: new work took room that was taken'],
   [2002, 'a shard that came later: new work took room before its runs were counted'],
   [945, 'a start that a dead holder had asked for: it came late, and one run too many ran'],
+  [1_001_737, 'a lease that was extended late: a start was put off and nobody came back to it'],
+  [1_001_867, 'a run that was taken up for longer than the lease lasted: what was read was out of date'],
+  [1_001_893, 'a lease whose extension was not answered: runs that were let go counted as known'],
   [99, 'a crash between a scheduled run and its record: the record denied the run'],
 ])('seed %d holds: %s', async (seed) => {
   expect((await play(seed)).breaches).toEqual([]);

@@ -227,6 +227,7 @@ export function createActor(
       dropped = true;
       callOff();
       attempts.drop();
+      starter.settleDoubts();
     },
   };
 }

@@ -3,7 +3,6 @@ import type { Logger } from '@millrace/telemetry';
 import type { Expressions } from '../domain/expression.ts';
 import { graphOf } from '../domain/graph.ts';
 import { isTerminalRun, type Run } from '../domain/run.ts';
-import type { Task } from '../domain/task.ts';
 import { createView, type RunView } from '../domain/view.ts';
 import type { Executor } from '../executor/executor.ts';
 import { type Store, taskId } from '../store/store.ts';
@@ -94,22 +93,41 @@ export function createEngine(options: EngineOptions): Engine {
     actor.drop();
   }
 
+  /** Set when a run was turned away because not all runs are known. */
+  let turnedAway = false;
+  const hasRoom = () => {
+    turnedAway ||= !isCounted();
+    return isCounted() && capacity.hasRoom();
+  };
+  function wakeTurnedAway(): void {
+    if (!turnedAway || !isCounted()) return;
+    turnedAway = false;
+    for (const actor of actors.values()) actor.wake();
+  }
   /** Whether all that takes of the capacity is counted: every run of every shard of ours is known. */
   const isCounted = () =>
     shardNumbers.every((shard) => shards.tokenOf(shard) === undefined || isSurveyed(shard));
 
-  async function load(stored: Run, tasks: readonly Task[]): Promise<void> {
+  /** Takes a run in hand, as long as its shard is held under this token. */
+  async function load(stored: Run, token: number): Promise<void> {
     let run = stored;
+    const shard = shards.shardOf(keyOf(run));
     const pipeline = await store.getVersion(run.project, run.pipeline, run.version);
     if (!pipeline) throw new TypeError(`version ${run.version} of ${keyOf(run)} does not exist`);
     const { spec } = pipeline;
     // A start that an earlier holder asked for may still be on its way.
     if (run.state === 'pending' && spec.maxConcurrentRuns > 0)
       run = (await store.changeRun(run.project, run.id, { do: 'adopt' }))?.doc ?? run;
+    const tasks = await store.allTasks(run.project, run.id);
+    // The lease was lost meanwhile, and with it what was read.
+    if (shards.tokenOf(shard) !== token) return;
     const mayStart = (asked: Run) => {
       if (spec.maxConcurrentRuns === 0) return true;
       // Runs of the pipeline may be running that nobody here knows of yet.
-      if (!isSurveyed(shards.shardOf(keyOf(asked)))) return false;
+      if (!isSurveyed(shards.shardOf(keyOf(asked)))) {
+        turnedAway = true;
+        return false;
+      }
       const others = [...actors.values()]
         .map((other) => other.view.run)
         .filter((other) => keyOf(other) === keyOf(asked) && other.id !== asked.id);
@@ -119,7 +137,7 @@ export function createEngine(options: EngineOptions): Engine {
       {
         ...options,
         jumps,
-        capacity: { ...capacity, hasRoom: () => isCounted() && capacity.hasRoom() },
+        capacity: { ...capacity, hasRoom },
         isOurs: () => shards.owns(keyOf(run)),
         mayStart,
         onState(changed) {
@@ -169,10 +187,11 @@ export function createEngine(options: EngineOptions): Engine {
     const known = loading.get(id);
     if (known) return known;
     const taken = (async () => {
-      if (actors.has(id) || closed) return;
+      const token = shards.tokenOf(shards.shardOf(keyOf(run)));
+      if (actors.has(id) || closed || token === undefined) return;
       const stored = await store.runs.get(id);
       if (!stored || isTerminalRun(stored.doc.state)) return;
-      await load(stored.doc, await store.allTasks(run.project, run.id));
+      await load(stored.doc, token);
     })().finally(() => loading.delete(id));
     loading.set(id, taken);
     return taken;
@@ -180,6 +199,8 @@ export function createEngine(options: EngineOptions): Engine {
 
   /** Lets go of the runs of a shard, before anybody can take what is known of them for true. */
   function lose(shard: number): void {
+    // It may come back under the same token, when only the answer to its extension was lost.
+    surveyed.delete(shard);
     for (const [id, actor] of [...actors])
       if (shards.shardOf(keyOf(actor.view.run)) === shard) {
         log.warn({ run: id }, 'the lease of a run was lost; another replica has it');
@@ -206,22 +227,28 @@ export function createEngine(options: EngineOptions): Engine {
         if (run.stop && (!actor.view.run.stop || (run.stop.force && !actor.view.run.stop.force)))
           actor.replaceRun(run);
       } else
-        await take(run).catch((err: unknown) => {
-          // What no trying again mends must not hold up the others.
-          if (isCoded(err)) unknown.add(shards.shardOf(keyOf(run)));
-          log.error({ err, run: run.id }, 'a run could not be taken up; it is tried again');
-        });
+        await take(run).then(
+          () => {
+            // Its lease may have been lost while it was taken up.
+            if (!actors.has(idOf(run))) unknown.add(shards.shardOf(keyOf(run)));
+          },
+          (err: unknown) => {
+            // What no trying again mends must not hold up the others.
+            if (isCoded(err)) unknown.add(shards.shardOf(keyOf(run)));
+            log.error({ err, run: run.id }, 'a run could not be taken up; it is tried again');
+          },
+        );
     }
-    const before = isCounted();
     for (const [shard, token] of under.entries())
       if (token !== undefined && !unknown.has(shard)) surveyed.set(shard, token);
-    if (!before && isCounted()) for (const actor of actors.values()) actor.wake();
+    wakeTurnedAway();
     return open;
   }
 
   return {
     async renew() {
       await shards.renew(lose);
+      wakeTurnedAway();
       // Until it is known what runs in a shard that is new here, nothing starts.
       if (!isCounted())
         void survey().catch((err: unknown) => log.error({ err }, 'runs are taken up at the next scan'));

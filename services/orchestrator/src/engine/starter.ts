@@ -55,7 +55,9 @@ export function createStarter(deps: StarterDeps): Starter {
     const step = deps.stepOf(task);
     const id = attemptId(view.run, key, task.attempts.length + 1);
     // Nothing is awaited before room is taken, so that what is planned next sees it.
-    if (blocked.has(key) || !deps.isOurs() || !capacity.take(id, step.resources)) return false;
+    // Looked at again when the lease is extended.
+    if (!deps.isOurs()) return true;
+    if (blocked.has(key) || !capacity.take(id, step.resources)) return false;
     let keeps = false;
     let cacheKey: string | undefined;
     try {

@@ -74,7 +74,7 @@ export function createFleet(options: FleetOptions): Fleet {
       ...options,
       life,
       host: slot.host,
-      documents: faultyStore(documents, life, options.onCommit),
+      documents: faultyStore(documents, life, world.now, options.onCommit),
       now,
       predecessor,
     }).then(

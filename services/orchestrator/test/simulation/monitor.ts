@@ -30,6 +30,12 @@ export interface MonitorOptions {
   say(who: string, what: string): void;
 }
 
+/**
+ * A claim that takes effect so long after it was asked for may be that of a holder of before. Nothing spans documents, so
+ * it counts when it comes, above a limit or not; its process is not started before somebody takes it over.
+ */
+const lateMs = 1000;
+
 export function createMonitor({ specs, cpuOf, onBreach, say }: MonitorOptions): Monitor {
   const expressions = createExpressions();
   const graphs = new Map<string, Graph>([...specs].map(([name, spec]) => [name, graphOf(spec, expressions)]));
@@ -37,6 +43,8 @@ export function createMonitor({ specs, cpuOf, onBreach, say }: MonitorOptions): 
   const tasks = new Map<string, Task>();
   /** Who took an attempt last. */
   const holders = new Map<string, Life>();
+  /** Attempts whose claim came late, until somebody takes them over. */
+  const late = new Set<string>();
   let schedule: Schedule | undefined;
   const origins: Monitor['origins'] = {};
 
@@ -111,7 +119,7 @@ export function createMonitor({ specs, cpuOf, onBreach, say }: MonitorOptions): 
     }
   }
 
-  function onTask({ life, emit }: Commit, before: Task | undefined, after: Task): void {
+  function onTask({ life, emit, ageMs }: Commit, before: Task | undefined, after: Task): void {
     const run = runOf(after);
     const id = `task ${after.run.slice(0, 8)}/${after.key}`;
     const check = (holds: boolean, what: string) => holds || onBreach(`${id}: ${what} (${life.name})`);
@@ -134,8 +142,8 @@ export function createMonitor({ specs, cpuOf, onBreach, say }: MonitorOptions): 
       );
     checkEvents(before, after, emit, check);
     const [was, is] = [before?.attempts.at(-1), after.attempts.at(-1)];
-    if (is && is.number !== was?.number) onClaim(life, run, after, is, check);
-    else if (was && is && was.state === 'running') onHeld(life, `${after.run}/${after.key}`, was, is, check);
+    if (is && is.number !== was?.number) onClaim(life, run, after, is, check, ageMs > lateMs);
+    else if (was && is && was.state === 'running') onHeld(life, keyOf(after), was, is, check);
     // Nothing spans documents: what an earlier holder asked for may make the first document of an item even now. No process
     // is ever started for it.
     const isLateItem = before === undefined && after.index !== undefined;
@@ -149,8 +157,10 @@ export function createMonitor({ specs, cpuOf, onBreach, say }: MonitorOptions): 
     after: Task,
     attempt: Attempt,
     check: (holds: boolean, what: string) => void,
+    isLate: boolean,
   ): void {
-    holders.set(`${after.run}/${after.key}`, life);
+    holders.set(keyOf(after), life);
+    late.delete(keyOf(after));
     const node = stepOf(run, after.step);
     for (const name of node.upstreams) {
       const state = tasks.get(`${after.project}/${after.run}/${name}`)?.state ?? 'pending';
@@ -158,7 +168,11 @@ export function createMonitor({ specs, cpuOf, onBreach, say }: MonitorOptions): 
     }
     check(run.state !== 'pending', 'starts while its run is pending');
     check(node.exit === (run.state === 'exiting') || !node.exit, `starts while its run is ${run.state}`);
-    const others = tasksOf(run).filter((task) => task.key !== after.key && isRunning(task));
+    if (isLate) late.add(keyOf(after));
+    if (isLate) return;
+    const others = tasksOf(run).filter(
+      (task) => task.key !== after.key && isRunning(task) && !late.has(keyOf(task)),
+    );
     const { maxParallel } = specs.get(run.pipeline)!;
     check(others.length < maxParallel, `is the ${others.length + 1}. that runs; at most ${maxParallel} may`);
     const most = node.step.forEach?.maxParallel ?? 0;
@@ -171,7 +185,8 @@ export function createMonitor({ specs, cpuOf, onBreach, say }: MonitorOptions): 
     const here = [...tasks.values()].filter(
       (task) =>
         isRunning(task) &&
-        holders.get(`${task.run}/${task.key}`) === life &&
+        !late.has(keyOf(task)) &&
+        holders.get(keyOf(task)) === life &&
         task.attempts.at(-1)?.host === attempt.host,
     );
     const cpuOfTask = (task: Task) => stepOf(runOf(task)!, task.step).step.resources.cpu;
@@ -194,7 +209,10 @@ export function createMonitor({ specs, cpuOf, onBreach, say }: MonitorOptions): 
   ): void {
     if (is.state === 'running') {
       check(is.fence > was.fence || is === was, `attempt ${is.number} is taken over without a greater fence`);
-      if (is.fence > was.fence) holders.set(key, life);
+      if (is.fence > was.fence) {
+        holders.set(key, life);
+        late.delete(key);
+      }
       return;
     }
     const holder = holders.get(key);
@@ -234,6 +252,7 @@ export function createMonitor({ specs, cpuOf, onBreach, say }: MonitorOptions): 
   };
 }
 
+const keyOf = (task: Task): string => `${task.run}/${task.key}`;
 const isRunning = (task: Task): boolean => task.attempts.at(-1)?.state === 'running';
 
 /** What changed in a task is told, and nothing else. */
