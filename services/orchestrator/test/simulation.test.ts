@@ -32,6 +32,7 @@ test.each([
   [1_001_737, 'a lease that was extended late: a start was put off and nobody came back to it'],
   [1_001_867, 'a run that was taken up for longer than the lease lasted: what was read was out of date'],
   [1_001_893, 'a lease whose extension was not answered: runs that were let go counted as known'],
+  [5231, 'an executor that did not answer: the room of an attempt that runs was given away'],
   [99, 'a crash between a scheduled run and its record: the record denied the run'],
 ])('seed %d holds: %s', async (seed) => {
   expect((await play(seed)).breaches).toEqual([]);

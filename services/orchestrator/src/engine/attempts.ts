@@ -57,6 +57,8 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
   /** With the fence each was taken with: a greater one in its document is another holder's. */
   const held = new Map<string, { readonly task: Task; readonly fence: number }>();
   const launching = new Set<string>();
+  /** Taken over, but the executor did not answer yet what became of them. */
+  const unseen = new Set<string>();
   const ending = new Set<string>();
   const stopping = new Map<string, 'cancelled' | 'timed_out'>();
   let dropped = false;
@@ -72,6 +74,7 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
     const task = held.get(id)?.task;
     if (!task) return;
     held.delete(id);
+    unseen.delete(id);
     stopping.delete(task.key);
     around.own(id, undefined);
     if (task.cacheKey !== undefined) cache.free(run.project, task.cacheKey, id);
@@ -196,21 +199,22 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
   }
 
   async function recoverOne(key: string): Promise<void> {
-    const before = known(key);
-    const claimed = before.attempts.at(-1);
-    const id = attemptId(run, key, before.attempts.length);
-    if (claimed?.state !== 'running' || held.get(id)?.fence === claimed.fence) return;
-    const task = put(await store.changeTask(view.run, before, { do: 'adopt' }));
-    hold(id, task);
-    afterAdoption.publish(id);
-    try {
-      const recalled = await executor.recall(id);
-      if (recalled.kind === 'running') return;
-      if (recalled.kind !== 'unknown') return ended(id, key, recalled);
-    } catch (error) {
-      letGo(id);
-      throw error;
+    let task = known(key);
+    const claimed = task.attempts.at(-1);
+    const id = attemptId(run, key, task.attempts.length);
+    if (claimed?.state !== 'running') return;
+    if (held.get(id)?.fence !== claimed.fence) {
+      task = put(await store.changeTask(view.run, task, { do: 'adopt' }));
+      hold(id, task);
+      unseen.add(id);
+      afterAdoption.publish(id);
     }
+    if (!unseen.has(id)) return;
+    // When this fails the attempt stays ours, with its room, and is looked for again.
+    const recalled = await executor.recall(id);
+    unseen.delete(id);
+    if (recalled.kind === 'running') return;
+    if (recalled.kind !== 'unknown') return ended(id, key, recalled);
     // Never started here. On this host that means never started at all; on another one its end cannot be known.
     const resolved = resolveWork(view, stepOf(task), task);
     if (claimed.host === around.host && 'work' in resolved) deps.launch(task, id, resolved.work);
