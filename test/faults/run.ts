@@ -34,6 +34,9 @@ const skipped = reports.filter((report) => report.skipped !== undefined).length;
 const passed = reports.length - failed - skipped;
 const seconds = Math.round((performance.now() - begun) / 1000);
 console.log(`\n${tableOf(reports)}\n\nin ${seconds} s with seed ${seed}`);
+// Once more at the end, which is what is left where output is cut.
+for (const { scenario, problems } of reports)
+  for (const problem of problems) console.log(`✗ ${scenario.number}: ${problem}`);
 if (options.readme) {
   const day = new Date().toISOString().slice(0, 10);
   await writeReadme(reports, `\`npm run test:faults\` of ${day}, seed ${seed}, ${seconds} s on two cores.`);

@@ -47,15 +47,16 @@ async function swarm({ address, run, name, clients, forMs }: SwarmOrder): Promis
     for (let step = number * most; performance.now() < end; step++) {
       const metrics = [{ key: name, value: step, step: BigInt(step) }];
       const request = create(LogBatchRequestSchema, { name: run, metrics });
+      // A connection that was closed just after an answer takes no other call, and says so by throwing.
+      if (session.destroyed || session.closed) session = dial(address);
       const call = begin(session, logBatch, { 'grpc-timeout': '20S' });
       call.stream.resume().end(frame(toBinary(LogBatchRequestSchema, request)));
       const status = await call.status;
       statuses[status ?? 'none'] = (statuses[status ?? 'none'] ?? 0) + 1;
       (status === 0 ? acknowledged : maybe).push(`${name}/${step}`);
       if (status === 0) continue;
-      // Back off as clients do, and connect again where the connection is gone.
+      // Back off as clients do.
       await sleep(200 + Math.random() * 800);
-      if (session.destroyed || session.closed) session = dial(address);
     }
     session.destroy();
   }
