@@ -1,5 +1,6 @@
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { GRPCInferenceService, ModelInferRequestSchema } from '@millrace/contracts/inference';
+import type { DeploymentSchema } from '@millrace/contracts/serving';
 import { grpcTransport } from '@millrace/rpc';
 import { connect, type Millrace } from '@millrace/sdk';
 import { startSuite } from '@millrace/testing';
@@ -9,13 +10,16 @@ import { loaded, register } from '../../e2e/models.ts';
 export interface Serving {
   readonly millrace: Millrace;
   /** Registers a model and serves it under the same name; answers when it is loaded. */
-  deploy(name: string, model: Uint8Array): Promise<void>;
+  deploy(name: string, model: Uint8Array, more?: DeploymentInit): Promise<void>;
   /** One unary call; answers the size of the response in bytes. */
   infer(request: Uint8Array): Promise<number>;
   /** One stream of so many requests, `inFlight` of them unanswered at most. */
   stream(request: Uint8Array, messages: number, inFlight: number): Promise<void>;
   close(): Promise<void>;
 }
+
+/** What a deployment is told beside its target. */
+export type DeploymentInit = Exclude<MessageInitShape<typeof DeploymentSchema>, { $typeName: string }>;
 
 const { modelInfer, modelStreamInfer } = GRPCInferenceService.method;
 
@@ -33,7 +37,7 @@ export async function startServing(env: Readonly<Record<string, string>> = {}): 
   });
   return {
     millrace,
-    async deploy(name, model) {
+    async deploy(name, model, more = {}) {
       const { parent, registry, deployments } = millrace;
       await registry.createModel({ parent, modelId: name, model: {} });
       await register(millrace, `${parent}/models/${name}`, model);
@@ -42,7 +46,11 @@ export async function startServing(env: Readonly<Record<string, string>> = {}): 
         selector: { case: 'version', value: 1 } as const,
         weight: 1,
       };
-      await deployments.createDeployment({ parent, deploymentId: name, deployment: { targets: [target] } });
+      await deployments.createDeployment({
+        parent,
+        deploymentId: name,
+        deployment: { targets: [target], ...more },
+      });
       await loaded(millrace, `${parent}/deployments/${name}`, 1);
     },
     infer: async (request) => (await transport.unary(callOf(modelInfer), request)).length,
