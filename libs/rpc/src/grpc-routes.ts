@@ -39,9 +39,16 @@ function unary(route: Route): handleUnaryCall<Buffer, Buffer> {
   return (call, callback) => {
     const served = startCall(route, new GrpcWire(call));
     served.request = call.request;
-    call.on('cancelled', () => served.end(leftOrLate(served)));
+    // grpc-js tells of it after the end of calls that went well, too.
+    let open = true;
+    call.on('cancelled', () => {
+      if (open) served.end(leftOrLate(served));
+    });
     route
       .run(served)
+      .finally(() => {
+        open = false;
+      })
       .then(
         () => callback(null, served.response as Buffer),
         (error) => callback(statusOf(error)),
@@ -70,8 +77,14 @@ function duplex(route: Route, { watches, taken }: Surroundings): handleBidiStrea
       if (!requests.push(bytes)) call.pause();
     });
     call.on('end', () => requests.end());
-    call.on('cancelled', () => end(leftOrLate(served)));
+    let open = true;
+    call.on('cancelled', () => {
+      if (open) end(leftOrLate(served));
+    });
     answer(route, served, requests, single)
+      .finally(() => {
+        open = false;
+      })
       .then(
         () => {
           if (served.response) call.write(served.response as Buffer);
