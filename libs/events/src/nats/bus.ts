@@ -53,6 +53,8 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     pingInterval: 10_000,
     maxPingOut: 2,
     timeout: 5_000,
+    // Two stack traces for each message that is published, which nobody reads unless it fails.
+    noAsyncTraces: true,
     ignoreAuthErrorAbort: true,
   };
   const listeners = new Set<() => void>();
