@@ -1,12 +1,7 @@
-import { celEnv, isCelError, isCelList, isCelMap, isCelUint, parse, plan } from '@bufbuild/cel';
+import { isCelError, isCelList, isCelMap, isCelUint } from '@bufbuild/cel';
+import { compile as compileCel, type Expr, partsOf } from '@millrace/expressions';
 import type { Bound, Expression, Expressions } from './domain/expression.ts';
 import type { Json } from './domain/json.ts';
-
-/** A node of a parsed expression, as far as references are looked for. */
-interface Expr {
-  readonly exprKind: { readonly case?: string | undefined; readonly value?: unknown };
-}
-type Parsed = ReturnType<typeof parse>;
 
 /** Conditions and mappings in CEL, compiled once for each text. Source: cel.dev, by @bufbuild/cel. */
 export function createExpressions(): Expressions {
@@ -24,34 +19,18 @@ export function createExpressions(): Expressions {
   };
 }
 
-/** The deepest nesting of brackets and negations; more than anybody reads. The registry's gates allow the same. */
-const maxNesting = 32;
-/** Macros inside macros take time in the power of their number. */
-const maxLoopDepth = 2;
-/** The longest list that they may be given: an event may hold a hundred thousand things, and their square is no number to wait for. */
-const maxLoopItems = 1_000;
-
 function compile(text: string): Expression | { readonly error: string } {
-  const nesting = nestingOf(text);
-  if (nesting > maxNesting)
-    return { error: `the expression is nested ${nesting} deep; allowed are ${maxNesting}` };
-  let parsed: Parsed;
-  let run: (bindings: Record<string, never>) => unknown;
-  let depth = 0;
+  const compiled = compileCel(text);
+  if ('error' in compiled) {
+    const shown = JSON.stringify(text.slice(0, 200));
+    return { error: `${shown} is no CEL expression that can be used: ${compiled.error}` };
+  }
   const found = {
     params: new Set<string>(),
     steps: new Map<string, Set<string>>(),
     variables: new Set<string>(),
   };
-  try {
-    parsed = parse(text);
-    run = plan(celEnv(), parsed) as typeof run;
-    depth = walk(parsed.expr as Expr, new Set(), found);
-    if (depth > maxLoopDepth)
-      return { error: `macros are nested ${depth} deep; allowed are ${maxLoopDepth}` };
-  } catch (error) {
-    return { error: `${JSON.stringify(text.slice(0, 200))} is no CEL expression: ${messageOf(error)}` };
-  }
+  if (compiled.root) collect(compiled.root, new Set(), found);
   return {
     params: [...found.params],
     steps: [...found.steps].flatMap(([step, outputs]) =>
@@ -60,13 +39,10 @@ function compile(text: string): Expression | { readonly error: string } {
     variables: [...found.variables],
     evaluate(bindings) {
       try {
-        const items = depth > 1 ? Math.max(0, ...Object.values(bindings).map(longestOf)) : 0;
-        if (items > maxLoopItems)
-          return { error: `a list has ${items} items; allowed where macros are nested are ${maxLoopItems}` };
         const input = Object.fromEntries(
           Object.entries(bindings).map(([name, value]) => [name, toCel(value)]),
         );
-        const value = run(input as Record<string, never>);
+        const value = compiled.run(input as Parameters<typeof compiled.run>[0]);
         return isCelError(value) ? { error: messageOf(value) } : { value: fromCel(value) };
       } catch (error) {
         return { error: messageOf(error) };
@@ -77,13 +53,6 @@ function compile(text: string): Expression | { readonly error: string } {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message.slice(0, 500) : String(error).slice(0, 500);
-}
-
-/** How many items the longest list or map in a value has. */
-function longestOf(value: Bound): number {
-  if (typeof value !== 'object' || value === null) return 0;
-  const items: Bound[] = value instanceof Map ? [...value.values()] : Object.values(value);
-  return items.reduce<number>((longest, item) => Math.max(longest, longestOf(item)), items.length);
 }
 
 /** CEL has maps where JSON has objects; plain objects would be looked up with their prototypes. */
@@ -111,38 +80,11 @@ interface Found {
   readonly variables: Set<string>;
 }
 
-/** Collects the references of an expression; `bound` are the variables of the comprehensions around it. Answers how deep macros are nested. */
-function walk(expr: Expr | undefined, bound: ReadonlySet<string>, found: Found): number {
-  if (!expr) return 0;
+/** Collects the references of an expression; `bound` are the variables of the macros around it. */
+function collect(expr: Expr, bound: ReadonlySet<string>, found: Found): void {
   const path = pathOf(expr);
-  if (path && !bound.has(path[0] ?? '')) note(path, found);
-  if (path) return 0;
-  const { case: kind, value } = expr.exprKind;
-  const parts = value as Record<string, unknown>;
-  const deepest = (exprs: readonly (Expr | undefined)[], names = bound) =>
-    Math.max(0, ...exprs.map((part) => walk(part, names, found)));
-  switch (kind) {
-    case 'selectExpr':
-      return walk(parts.operand as Expr, bound, found);
-    case 'callExpr':
-      return deepest([parts.target as Expr | undefined, ...(parts.args as Expr[])]);
-    case 'listExpr':
-      return deepest(parts.elements as Expr[]);
-    case 'structExpr': {
-      const entries = parts.entries as { keyKind: { case?: string; value?: unknown }; value?: Expr }[];
-      const keys = entries.map(({ keyKind }) =>
-        keyKind.case === 'mapKey' ? (keyKind.value as Expr) : undefined,
-      );
-      return deepest([...keys, ...entries.map((entry) => entry.value)]);
-    }
-    case 'comprehensionExpr': {
-      const inner = new Set([...bound, parts.iterVar, parts.iterVar2, parts.accuVar].map(String));
-      const inside = ['accuInit', 'loopCondition', 'loopStep', 'result'].map((part) => parts[part] as Expr);
-      return 1 + Math.max(walk(parts.iterRange as Expr, bound, found), deepest(inside, inner));
-    }
-    default:
-      return 0;
-  }
+  if (!path) for (const part of partsOf(expr, bound)) collect(part.expr, part.bound, found);
+  else if (!bound.has(path[0] ?? '')) note(path, found);
 }
 
 function note([root = '', name, field, output]: readonly string[], found: Found): void {
@@ -154,39 +96,18 @@ function note([root = '', name, field, output]: readonly string[], found: Found)
   found.steps.set(name, outputs);
 }
 
-/** Counts open brackets outside of texts, and runs of prefix operators. */
-function nestingOf(expression: string): number {
-  const code = expression.replaceAll(/"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'/g, '""');
-  let depth = 0;
-  let deepest = 0;
-  for (const char of code) {
-    if ('([{?'.includes(char)) depth += 1;
-    else if (')]}:'.includes(char)) depth -= 1;
-    deepest = Math.max(deepest, depth);
-  }
-  for (const run of code.match(/[!-]{2,}/g) ?? []) deepest = Math.max(deepest, run.length);
-  return deepest;
-}
-
 /** `a.b["c"]` as its names; undefined for what is not such a chain. */
-function pathOf(expr: Expr): string[] | undefined {
-  const { case: kind, value } = expr.exprKind;
-  const parts = value as Record<string, unknown>;
-  if (kind === 'identExpr') return [String(parts.name)];
-  if (kind === 'selectExpr') {
-    const before = pathOf(parts.operand as Expr);
-    return before && [...before, String(parts.field)];
-  }
-  if (kind === 'callExpr' && parts.function === '_[_]') {
-    const [operand, index] = parts.args as Expr[];
+function pathOf({ exprKind }: Expr): string[] | undefined {
+  if (exprKind.case === 'identExpr') return [exprKind.value.name];
+  if (exprKind.case === 'selectExpr') {
+    const { operand, field } = exprKind.value;
     const before = operand && pathOf(operand);
-    const constant =
-      index?.exprKind.case === 'constExpr'
-        ? (index.exprKind.value as { constantKind: { case?: string; value?: unknown } })
-        : undefined;
-    return before && constant?.constantKind.case === 'stringValue'
-      ? [...before, String(constant.constantKind.value)]
-      : undefined;
+    return before && [...before, field];
   }
-  return undefined;
+  if (exprKind.case !== 'callExpr' || exprKind.value.function !== '_[_]') return undefined;
+  const [operand, index] = exprKind.value.args;
+  const before = operand && pathOf(operand);
+  if (!before || index?.exprKind.case !== 'constExpr') return undefined;
+  const { constantKind } = index.exprKind.value;
+  return constantKind.case === 'stringValue' ? [...before, constantKind.value] : undefined;
 }

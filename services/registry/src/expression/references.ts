@@ -1,6 +1,5 @@
-import type { parse } from '@bufbuild/cel';
+import { type Expr, partsOf } from '@millrace/expressions';
 
-export type Expr = ReturnType<typeof parse>['expr'];
 export type Side = 'candidate' | 'champion';
 
 /** What an expression names. */
@@ -15,8 +14,6 @@ export interface References {
   readonly unknown: readonly string[];
   /** Plain variables in use: `has_champion`, `alias` … */
   readonly variables: ReadonlySet<string>;
-  /** How deep macros over lists and maps (`all`, `exists`, `map`, `filter`) are nested. */
-  readonly loopDepth: number;
 }
 
 /** `candidate.metrics["auc"]`, or `has(candidate.metrics.auc)` when `tested`. */
@@ -32,67 +29,38 @@ const variables = ['candidate', 'champion', 'has_champion', 'same_signature', 'a
 const types = ['bool', 'int', 'uint', 'double', 'string', 'bytes', 'list', 'map', 'null_type', 'type'];
 
 /** Walks an expression and collects what it names. */
-export function referencesOf(root: Expr): References {
+export function referencesOf(root: Expr | undefined): References {
   const fields = { candidate: new Set<string>(), champion: new Set<string>() };
   const whole = { candidate: false, champion: false };
   const entries: Entry[] = [];
   const unknown = new Set<string>();
   const used = new Set<string>();
-  let loopDepth = 0;
 
-  function walk(expr: Expr | undefined, bound: readonly string[], depth: number): void {
-    if (!expr) return;
+  function walk(expr: Expr, bound: ReadonlySet<string>): void {
     const found = entryOf(expr);
-    if (found && !bound.includes(found.side)) {
+    if (found && !bound.has(found.side)) {
       fields[found.side].add(found.field);
       entries.push(found);
       return;
     }
     const { exprKind } = expr;
-    switch (exprKind.case) {
-      case 'identExpr': {
-        const { name } = exprKind.value;
-        if (bound.includes(name) || types.includes(name)) return;
-        if (!variables.includes(name)) unknown.add(name);
-        used.add(name);
-        if (name === 'candidate' || name === 'champion') whole[name] = true;
-        return;
-      }
-      case 'selectExpr': {
-        const side = sideOf(exprKind.value.operand);
-        if (side && !bound.includes(side)) {
-          fields[side].add(exprKind.value.field);
-          used.add(side);
-        } else walk(exprKind.value.operand, bound, depth);
-        return;
-      }
-      case 'callExpr':
-        walk(exprKind.value.target, bound, depth);
-        for (const arg of exprKind.value.args) walk(arg, bound, depth);
-        return;
-      case 'listExpr':
-        for (const element of exprKind.value.elements) walk(element, bound, depth);
-        return;
-      case 'structExpr':
-        for (const { keyKind, value } of exprKind.value.entries) {
-          if (keyKind.case === 'mapKey') walk(keyKind.value, bound, depth);
-          walk(value, bound, depth);
-        }
-        return;
-      case 'comprehensionExpr': {
-        const loop = exprKind.value;
-        loopDepth = Math.max(loopDepth, depth + 1);
-        walk(loop.iterRange, bound, depth + 1);
-        const inside = [...bound, loop.iterVar, loop.iterVar2, loop.accuVar];
-        walk(loop.accuInit, bound, depth);
-        for (const part of [loop.loopCondition, loop.loopStep, loop.result]) walk(part, inside, depth + 1);
-        return;
-      }
+    if (exprKind.case === 'identExpr') {
+      const { name } = exprKind.value;
+      if (bound.has(name) || types.includes(name)) return;
+      if (!variables.includes(name)) unknown.add(name);
+      used.add(name);
+      if (name === 'candidate' || name === 'champion') whole[name] = true;
+      return;
     }
+    const side = exprKind.case === 'selectExpr' ? sideOf(exprKind.value.operand) : undefined;
+    if (exprKind.case === 'selectExpr' && side && !bound.has(side)) {
+      fields[side].add(exprKind.value.field);
+      used.add(side);
+    } else for (const part of partsOf(expr, bound)) walk(part.expr, part.bound);
   }
 
-  walk(root, [], 0);
-  return { fields, whole, entries, unknown: [...unknown], variables: used, loopDepth };
+  if (root) walk(root, new Set());
+  return { fields, whole, entries, unknown: [...unknown], variables: used };
 }
 
 function sideOf(expr: Expr | undefined): Side | undefined {
