@@ -11,7 +11,8 @@ export interface DraftInput<S extends DescMessage> {
   readonly project: string;
   /** The full name of the resource it is about. */
   readonly resource: string;
-  readonly data: MessageInitShape<S>;
+  /** The message, or its bytes when it was written already. */
+  readonly data: MessageInitShape<S> | Uint8Array;
   readonly timeMs: number;
   /** @default a new UUIDv7 */
   readonly id?: string;
@@ -22,7 +23,10 @@ export interface DraftInput<S extends DescMessage> {
  * over {@link maxEventBytes}: split it, or store it as a blob and name its digest.
  */
 export function draft<S extends DescMessage>(type: EventType<S>, input: DraftInput<S>): EventDraft {
-  const data = toBinary(type.schema, create(type.schema, input.data));
+  const data =
+    input.data instanceof Uint8Array
+      ? input.data
+      : toBinary(type.schema, create(type.schema, input.data as MessageInitShape<S>));
   if (data.length > maxEventBytes) {
     const message = `the data of ${type.type} has ${data.length} bytes; allowed: ${maxEventBytes}. Split it into several events`;
     throw new CodedError('resource_exhausted', 'EVENT_TOO_LARGE', message);

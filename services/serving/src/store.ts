@@ -1,6 +1,4 @@
-import type { MessageInitShape } from '@bufbuild/protobuf';
 import { names } from '@millrace/contracts';
-import type { InferenceLoggedSchema } from '@millrace/contracts/serving';
 import { servingEvents } from '@millrace/contracts/serving-events';
 import {
   type DocumentStore,
@@ -61,11 +59,11 @@ export interface ServingStore {
   remove(key: string, eventId: string, expect: number | undefined): Promise<void>;
   /** Tells that a version of a deployment answers no more. */
   recordUnloaded(key: string, modelVersion: string, reason: string): Promise<void>;
-  /** Makes events of the inference log durable. */
+  /** Makes events of the inference log durable: InferenceLogged messages in their bytes. */
   log(
     project: string,
     deployment: string,
-    events: readonly MessageInitShape<typeof InferenceLoggedSchema>[],
+    events: readonly { readonly rows: number; readonly data: Uint8Array }[],
   ): Promise<void>;
 }
 
@@ -140,10 +138,10 @@ export function createServingStore(store: DocumentStore, now: () => number, repl
       }));
     },
     async log(project, deployment, events) {
-      const emit = events.map((data) =>
+      const emit = events.map(({ data }) =>
         draft(servingEvents.inferenceLogged, { project, resource: deployment, timeMs: now(), data }),
       );
-      const rows = events.reduce((sum, event) => sum + (event.inferenceIds?.length ?? 0), 0);
+      const rows = events.reduce((sum, event) => sum + event.rows, 0);
       await logs.upsert(`${project}/${names.deployment.parse(deployment).deployment}@${replica}`, (doc) => ({
         doc: { project, events: (doc?.events ?? 0) + emit.length, rows: (doc?.rows ?? 0) + rows },
         emit,

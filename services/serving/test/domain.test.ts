@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { createBatchQueue, type Waiting } from '../src/domain/batch-queue.ts';
 import { tensorOfColumns, toHalf } from '../src/domain/columns.ts';
 import { createDeployment, type DeploymentSpec } from '../src/domain/deployment.ts';
-import { type LogRecord, shortest, splitRecords } from '../src/domain/log-rows.ts';
+import { type LogRecord, logHeads, shortest, splitRecords } from '../src/domain/log-rows.ts';
 import { followAlias, recordFailed, recordLoaded } from '../src/domain/rollout.ts';
 import { countsRows } from '../src/domain/signature.ts';
 import { choose, fraction } from '../src/domain/split.ts';
@@ -208,7 +208,7 @@ describe('log records', () => {
         rows,
         eventTimesUs: Array(rows).fill(0),
         entities: [],
-        inputs: [{ name: 'x', type: 'double', values: Array(rows).fill(1) }],
+        inputs: [{ heads: logHeads('double', ['x']), values: new Float64Array(rows).fill(1) }],
         outputs: [],
       }),
     );

@@ -1,11 +1,15 @@
 import { CodedError, invalidField } from '@millrace/errors';
+import type { LoggingSpec } from '../domain/deployment.ts';
 import { elementTypes } from '../domain/element-type.ts';
 import {
-  assembledColumns,
-  keyColumns,
-  type LogColumn,
+  assembledBlocks,
+  type HeadsOf,
+  keyBlocks,
+  type LogBlock,
+  type LogHeads,
   type LogRecord,
-  tensorColumns,
+  tensorBlocks,
+  tensorHeads,
 } from '../domain/log-rows.ts';
 import { type Assembled, assemble, type FeatureQuery, featureQuery } from '../domain/lookup.ts';
 import { parseInputs } from '../domain/request.ts';
@@ -16,7 +20,7 @@ import { encodeContents, encodeRaw } from '../domain/typed-contents.ts';
 import { versionName } from '../store.ts';
 import type { FeatureReader } from './features.ts';
 import { eventTimeOf, type InferRequest, type InferResponse, wantsTyped } from './infer-parameters.ts';
-import type { InferenceLog, LogSource } from './inference-log.ts';
+import type { InferenceLog } from './inference-log.ts';
 import {
   chooseTarget,
   keyOfModelName,
@@ -25,6 +29,7 @@ import {
   type Routes,
   shadowsOf,
 } from './live.ts';
+import type { LogSource } from './logged-event.ts';
 import type { Repeats } from './repeats.ts';
 
 export interface InferOptions {
@@ -83,11 +88,11 @@ export function createInfer(options: InferOptions): Infer {
 
   const record = (job: Job, fed: Fed, outputs: readonly Tensor[]): LogRecord => {
     const { rows } = fed.feeds;
-    const named = new Map(job.deployment.spec.logging.tensorColumns.map((t) => [t.tensor, t.columns]));
-    const columnsOf = (tensors: readonly Tensor[]): LogColumn[] =>
+    const heads = headsOf(job.deployment.spec.logging);
+    const blocksOf = (tensors: readonly Tensor[]): LogBlock[] =>
       tensors.flatMap((tensor) => {
         const columns = fed.assembled?.columns.get(tensor.name);
-        return columns ? assembledColumns(columns) : tensorColumns(tensor, rows, named.get(tensor.name));
+        return columns ? assembledBlocks(columns) : tensorBlocks(tensor, rows, heads);
       });
     const timesMs = fed.query?.timesMs;
     const sharedMs = job.eventTimeMs ?? options.now();
@@ -95,9 +100,9 @@ export function createInfer(options: InferOptions): Infer {
       requestId: job.id,
       rows,
       eventTimesUs: Array.from({ length: rows }, (_, row) => 1000 * (timesMs?.[row] ?? sharedMs)),
-      entities: keyColumns(fed.query?.keys ?? []),
-      inputs: columnsOf(fed.feeds.tensors),
-      outputs: columnsOf(outputs),
+      entities: keyBlocks(fed.query?.keys ?? []),
+      inputs: blocksOf(fed.feeds.tensors),
+      outputs: blocksOf(outputs),
     };
   };
 
@@ -179,6 +184,28 @@ export function createInfer(options: InferOptions): Infer {
       pendingBytes -= bytes;
       done();
     }
+  };
+}
+
+/** Heads of the columns that a deployment logs, kept as long as its settings: one set for each tensor and width. */
+const known = new WeakMap<LoggingSpec, Map<string, LogHeads>>();
+
+function headsOf(logging: LoggingSpec): HeadsOf {
+  let made = known.get(logging);
+  if (!made) {
+    made = new Map();
+    known.set(logging, made);
+  }
+  const all = made;
+  return (tensor, wide) => {
+    const key = `${tensor.type} ${wide} ${tensor.name}`;
+    let heads = all.get(key);
+    if (!heads) {
+      const named = logging.tensorColumns.find((columns) => columns.tensor === tensor.name);
+      heads = tensorHeads(tensor, wide, named?.columns);
+      all.set(key, heads);
+    }
+    return heads;
   };
 }
 

@@ -1,34 +1,10 @@
-import type { MessageInitShape } from '@bufbuild/protobuf';
-import { type ColumnBatchSchema, type ColumnSchema, ColumnType } from '@millrace/contracts/common';
-import type { InferenceLoggedSchema } from '@millrace/contracts/serving';
 import { CodedError } from '@millrace/errors';
-import {
-  inferenceId,
-  type LogColumn,
-  type LogPart,
-  type LogRecord,
-  type LogType,
-  recordBytes,
-  schemaKey,
-  splitRecords,
-} from '../domain/log-rows.ts';
-
-/** What the inferences of an event have in common. */
-export interface LogSource {
-  readonly project: string;
-  /** The deployment's full name. */
-  readonly deployment: string;
-  /** The version's full name. */
-  readonly modelVersion: string;
-  readonly shadow: boolean;
-  readonly sampleRate: number;
-}
-
-type LoggedInit = MessageInitShape<typeof InferenceLoggedSchema>;
+import { type LogRecord, recordBytes, sameSchema, splitRecords } from '../domain/log-rows.ts';
+import { encodeLogged, type LoggedEvent, type LogSource } from './logged-event.ts';
 
 export interface InferenceLogOptions {
   /** Makes events durable. */
-  write(project: string, deployment: string, events: readonly LoggedInit[]): Promise<void>;
+  write(project: string, deployment: string, events: readonly LoggedEvent[]): Promise<void>;
   readonly flushMs: number;
   /** Most bytes of records that may wait for the disk. */
   readonly maxBufferedBytes: number;
@@ -150,72 +126,23 @@ export function createInferenceLog(options: InferenceLogOptions): InferenceLog {
 }
 
 /** Entries of one source and schema share events, up to the size of one. */
-function eventsOf(entries: readonly Entry[]): LoggedInit[] {
-  const groups = new Map<string, { source: LogSource; records: LogRecord[] }>();
+function eventsOf(entries: readonly Entry[]): LoggedEvent[] {
+  const groups: { source: LogSource; records: LogRecord[] }[] = [];
   for (const { source, record } of entries) {
-    const key = [source.modelVersion, source.shadow, source.sampleRate, schemaKey(record)].join('\u0003');
-    const group = groups.get(key);
+    const group = groups.find(
+      (other) => sameSource(other.source, source) && sameSchema(other.records[0] as LogRecord, record),
+    );
     if (group) group.records.push(record);
-    else groups.set(key, { source, records: [record] });
+    else groups.push({ source, records: [record] });
   }
-  return [...groups.values()].flatMap(({ source, records }) =>
-    splitRecords(records, maxEventBytes).map((parts) => eventOf(source, parts)),
+  return groups.flatMap(({ source, records }) =>
+    splitRecords(records, maxEventBytes).map((parts) => encodeLogged(source, parts)),
   );
 }
 
-function eventOf(source: LogSource, parts: readonly LogPart[]): LoggedInit {
-  const each = <T>(of: (part: LogPart, row: number) => T): T[] =>
-    parts.flatMap((part) => Array.from({ length: part.to - part.from }, (_, i) => of(part, part.from + i)));
-  const batch = (columnsOf: (record: LogRecord) => readonly LogColumn[]) => {
-    const heads = columnsOf(parts[0]!.record);
-    const columns = heads.map((head, c) =>
-      columnMessage(
-        head.name,
-        head.type,
-        each((part, row) => columnsOf(part.record)[c]?.values[row] ?? null),
-      ),
-    );
-    const rowCount = parts.reduce((sum, part) => sum + part.to - part.from, 0);
-    return { rowCount, columns } satisfies MessageInitShape<typeof ColumnBatchSchema>;
-  };
-  return {
-    deployment: source.deployment,
-    modelVersion: source.modelVersion,
-    shadow: source.shadow,
-    sampleRate: source.sampleRate,
-    inferenceIds: each(({ record }, row) => inferenceId(record.requestId, row, record.rows)),
-    requestIds: each(({ record }) => record.requestId),
-    eventTimes: each(({ record }, row) => BigInt(Math.round(record.eventTimesUs[row] ?? 0))),
-    entities: batch((record) => record.entities),
-    inputs: batch((record) => record.inputs),
-    outputs: batch((record) => record.outputs),
-  };
-}
-
-function columnMessage(
-  name: string,
-  type: LogType,
-  values: readonly LogColumn['values'][number][],
-): MessageInitShape<typeof ColumnSchema> {
-  const nulls = values.some((value) => value === null);
-  const validity = new Uint8Array(nulls ? Math.ceil(values.length / 8) : 0);
-  if (nulls)
-    for (const [row, value] of values.entries()) if (value !== null) validity[row >> 3]! |= 1 << (row & 7);
-  switch (type) {
-    case 'bool':
-      return { name, type: ColumnType.BOOL, validity, bools: values.map((value) => value === true) };
-    case 'int64':
-      return { name, type: ColumnType.INT64, validity, int64s: values.map((value) => toBigint(value)) };
-    case 'double':
-      return { name, type: ColumnType.DOUBLE, validity, doubles: values.map((value) => Number(value ?? 0)) };
-    case 'string':
-      return { name, type: ColumnType.STRING, validity, strings: values.map((value) => String(value ?? '')) };
-  }
-}
-
-function toBigint(value: LogColumn['values'][number]): bigint {
-  if (value === null) return 0n;
-  return BigInt.asIntN(64, typeof value === 'number' ? BigInt(Math.trunc(value)) : BigInt(value));
+/** Whether two sources of one deployment are the same. */
+function sameSource(a: LogSource, b: LogSource): boolean {
+  return a.modelVersion === b.modelVersion && a.shadow === b.shadow && a.sampleRate === b.sampleRate;
 }
 
 function notDurable(cause: unknown): CodedError {

@@ -1,13 +1,11 @@
 import { createHash } from 'node:crypto';
 import { fromBinary } from '@bufbuild/protobuf';
-import { type Column, type ColumnBatch, ColumnType } from '@millrace/contracts/common';
+import { type Column, ColumnType } from '@millrace/contracts/common';
 import { InferenceLoggedSchema } from '@millrace/contracts/serving';
 import { servingEvents } from '@millrace/contracts/serving-events';
 import type { EventLog } from '@millrace/documents';
-import type { ColumnValue } from '../domain/columns.ts';
-import type { LogColumn, LogRecord } from '../domain/log-rows.ts';
-import { columnValues } from './column-values.ts';
-import type { LogSource } from './inference-log.ts';
+import type { LogRecord, LogType } from '../domain/log-rows.ts';
+import type { LogSource } from './logged-event.ts';
 
 /**
  * Remembers what was logged lately under an id of the caller's. A caller whose answer got lost, for example because
@@ -51,45 +49,75 @@ export async function createRepeats(events: EventLog): Promise<Repeats> {
   };
 }
 
-type Text = { readonly name: string; readonly values: readonly ColumnValue[] };
+/** Values of a column as they lie somewhere: `step` apart, the first row's at `at`. */
+interface Lane {
+  readonly values: { readonly [index: number]: number | bigint | boolean | string };
+  readonly kind: LogType;
+  readonly at: number;
+  readonly step: number;
+  isNull(index: number): boolean;
+}
 
 function keyOf({ deployment, modelVersion, shadow }: LogSource, record: LogRecord): string {
   const { requestId, rows, entities, inputs } = record;
-  return hash([deployment, modelVersion, shadow, requestId], [...entities, ...inputs].map(normal), 0, rows);
+  const blocks = [...entities, ...inputs];
+  const lanes = blocks.flatMap(({ heads, values, nulls }) =>
+    heads.names.map((_, at): Lane => {
+      const isNull = (index: number) => nulls?.[index] === 1;
+      return { values, kind: heads.type, at, step: heads.names.length, isNull };
+    }),
+  );
+  const names = blocks.map(({ heads }) => heads.joined).join('\u0001');
+  return hash([deployment, modelVersion, shadow, requestId, names], lanes, rows);
 }
 
 /** The keys of the requests of a recorded event; each lies there in one piece. */
 function keysOf(data: Uint8Array): string[] {
   const event = fromBinary(InferenceLoggedSchema, data);
   const { deployment, modelVersion, shadow, requestIds } = event;
-  const columns = [...columnsOf(event.entities), ...columnsOf(event.inputs)];
+  const columns = [...(event.entities?.columns ?? []), ...(event.inputs?.columns ?? [])];
+  const names = columns.map(({ name }) => name).join('\u0001');
   const keys: string[] = [];
   for (let from = 0, to = 0; from < requestIds.length; from = to) {
     while (to < requestIds.length && requestIds[to] === requestIds[from]) to += 1;
-    keys.push(hash([deployment, modelVersion, shadow, requestIds[from]], columns, from, to));
+    const head = [deployment, modelVersion, shadow, requestIds[from], names];
+    keys.push(
+      hash(
+        head,
+        columns.map((column) => laneOf(column, from)),
+        to - from,
+      ),
+    );
   }
   return keys;
 }
 
-function columnsOf(batch: ColumnBatch | undefined): Text[] {
-  return (batch?.columns ?? []).map((column: Column) => {
-    const type = column.type === ColumnType.INT64 ? 'int64' : 'double';
-    return normal({ name: column.name, values: columnValues(column), type });
-  });
+function laneOf({ type, bools, int64s, doubles, strings, validity }: Column, at: number): Lane {
+  const isNull = (row: number) => validity.length > 0 && (((validity[row >> 3] ?? 0) >> (row & 7)) & 1) === 0;
+  const place = { at, step: 1, isNull };
+  if (type === ColumnType.BOOL) return { kind: 'bool', values: bools, ...place };
+  if (type === ColumnType.DOUBLE) return { kind: 'double', values: doubles, ...place };
+  if (type === ColumnType.STRING) return { kind: 'string', values: strings, ...place };
+  return { kind: 'int64', values: int64s, ...place };
 }
 
-/** The same value reads the same before and after its way through an event. */
-function normal({ name, type, values }: Pick<LogColumn, 'name' | 'type' | 'values'>): Text {
-  if (type !== 'int64') return { name, values };
-  const whole = (value: ColumnValue) => BigInt(typeof value === 'number' ? Math.trunc(value) : (value ?? 0));
-  return { name, values: values.map((value) => (value === null ? null : BigInt.asIntN(64, whole(value)))) };
-}
-
-function hash(head: readonly unknown[], columns: readonly Text[], from: number, to: number): string {
-  const digest = createHash('sha256').update(JSON.stringify(head));
-  for (const { name, values } of columns) {
-    digest.update(`\u0000${name}`);
-    for (let row = from; row < to; row++) digest.update(`\u0001${String(values[row])}`);
-  }
-  return digest.digest('base64');
+/** The same values give the same before and after their way through an event. */
+function hash(head: readonly unknown[], lanes: readonly Lane[], rows: number): string {
+  const doubles = new Float64Array(lanes.length * rows);
+  const whole = new BigInt64Array(doubles.buffer);
+  const texts: unknown[] = [];
+  let n = 0;
+  for (const { values, kind, at, step, isNull } of lanes)
+    for (let index = at; index < at + rows * step; index += step, n++) {
+      const value = values[index]!;
+      if (isNull(index)) texts.push([n]);
+      else if (kind === 'string') texts.push(value);
+      else if (kind === 'int64') whole[n] = value as bigint;
+      // There are many ways to write NaN in bits.
+      else doubles[n] = Number.isNaN(value) ? Number.NaN : Number(value);
+    }
+  return createHash('sha256')
+    .update(JSON.stringify([head, texts]))
+    .update(new Uint8Array(doubles.buffer))
+    .digest('base64');
 }
