@@ -32,8 +32,8 @@ const logBatch = '/millrace.tracking.v1.TrackingService/LogBatch';
 
 if (import.meta.main) {
   const order = JSON.parse(process.argv[2] ?? '') as SwarmOrder;
-  process.stdout.write(JSON.stringify(await swarm(order)));
-  process.exit();
+  // What a pipe has not taken yet is gone when the process ends.
+  process.stdout.write(JSON.stringify(await swarm(order)), () => process.exit());
 }
 
 async function swarm({ address, run, name, clients, forMs }: SwarmOrder): Promise<SwarmTold> {

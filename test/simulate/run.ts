@@ -27,7 +27,8 @@ let failed = simulations.length === 0;
 for (const simulation of simulations)
   if (options.seed === undefined) await playMany(simulation);
   else await playOne(simulation, Number(options.seed));
-process.exit(failed ? 1 : 0);
+// What a pipe has not taken yet is gone when the process ends.
+process.stdout.write('', () => process.exit(failed ? 1 : 0));
 
 async function load(): Promise<Simulation[]> {
   const folder = join(import.meta.dirname, 'simulations');
