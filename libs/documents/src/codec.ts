@@ -29,7 +29,7 @@ export function encode(doc: unknown): Encoded {
   return encoded;
 }
 
-/** Reads what {@link encode} wrote. */
+/** Reads what {@link encode} wrote. Bytes in the document are views of `bytes`, which is to be its own. */
 export function decode(text: string, bytes: Uint8Array | null): unknown {
   const parsed: unknown = JSON.parse(text);
   return bytes === null ? parsed : revive(parsed, bytes);
@@ -102,27 +102,35 @@ function encodeTagged(doc: unknown): Encoded {
   return { text: write(doc), bytes: Buffer.concat(chunks) };
 }
 
+/** Puts values in the place of their tags, in what was just parsed. */
 function revive(value: unknown, bytes: Uint8Array): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  if (Array.isArray(value)) return value.map((item) => revive(item, bytes));
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) value[i] = revive(value[i], bytes);
+    return value;
+  }
   const tags = value as { $n?: string; $i?: string; $b?: [number, number] };
   if (tags.$n !== undefined) return Number(tags.$n);
   if (tags.$i !== undefined) return BigInt(tags.$i);
-  // A copy: a view would keep the bytes of the whole document alive.
-  if (tags.$b !== undefined) return Uint8Array.from(bytes.subarray(tags.$b[0], tags.$b[0] + tags.$b[1]));
-  const object: Record<string, unknown> = {};
-  for (const [escaped, member] of Object.entries(value)) {
-    const key = escaped.startsWith('$') ? escaped.slice(1) : escaped;
-    const revived = revive(member, bytes);
-    // Assigning `__proto__` would set the prototype instead of a member.
-    if (key !== '__proto__') object[key] = revived;
-    else
-      Object.defineProperty(object, key, {
-        value: revived,
-        enumerable: true,
-        writable: true,
-        configurable: true,
-      });
+  if (tags.$b !== undefined) return bytes.subarray(tags.$b[0], tags.$b[0] + tags.$b[1]);
+  const object = value as Record<string, unknown>;
+  for (const key of Object.keys(object)) {
+    const member = object[key];
+    if (typeof member === 'object' && member !== null) set(object, key, revive(member, bytes));
   }
-  return object;
+  return Object.keys(object).some((key) => key.startsWith('$')) ? unescaped(object) : object;
+}
+
+/** The object with one `$` less before each key that has one, in the same order. */
+function unescaped(object: Record<string, unknown>): Record<string, unknown> {
+  const plain: Record<string, unknown> = {};
+  for (const [key, member] of Object.entries(object))
+    set(plain, key.startsWith('$') ? key.slice(1) : key, member);
+  return plain;
+}
+
+function set(object: Record<string, unknown>, key: string, value: unknown): void {
+  // Assigning `__proto__` would set the prototype instead of a member.
+  if (key !== '__proto__') object[key] = value;
+  else Object.defineProperty(object, key, { value, enumerable: true, writable: true, configurable: true });
 }

@@ -85,10 +85,14 @@ describe('down-sampling', () => {
     for (let at = 0; at < list.length; at += 70) series.add(toColumns(list.slice(at, at + 70)));
     return downsample(series, most).map(series.point);
   };
-  const series = fc.array(
-    fc.record({ key: fc.constant('m'), value: values, step: fc.bigInt(0n, 500n), timestampMs: fc.nat(1000) }),
-    { maxLength: 300 },
-  );
+  const fields = {
+    key: fc.constant('m'),
+    value: fc.oneof({ weight: 20, arbitrary: fc.double({ noNaN: true, noDefaultInfinity: true }) }, values),
+    step: fc.bigInt(0n, 500n),
+    timestampMs: fc.nat(1000),
+  };
+  const ends = fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n);
+  const series = fc.array(fc.record(fields), { maxLength: 300 });
 
   test('gives points of the series, in order, no more than asked', () => {
     fc.assert(
@@ -100,6 +104,18 @@ describe('down-sampling', () => {
         for (let i = 1; i < chosen.length; i++)
           expect(comparePoints(chosen[i - 1] as Point, chosen[i] as Point)).toBeLessThanOrEqual(0);
         if (list.length <= most) expect(chosen).toHaveLength(list.length);
+      }),
+    );
+  });
+
+  test('does not depend on the order in which points come, nor on the batches they come in', () => {
+    const wide = fc.array(fc.record({ ...fields, step: fc.oneof(fields.step, ends) }), { maxLength: 300 });
+    fc.assert(
+      fc.property(wide, fc.integer({ min: 1, max: 80 }), (list, most) => {
+        const chosen = chosenOf(list.toSorted(comparePoints), most);
+        const others = chosenOf(list.toReversed(), most);
+        expect(others).toHaveLength(chosen.length);
+        for (const [i, p] of chosen.entries()) expect(comparePoints(p, others[i] as Point)).toBe(0);
       }),
     );
   });

@@ -54,7 +54,8 @@ export interface StoredEvent extends StoredDraft {
 export function toVersioned<T>(stored: Stored): Versioned<T> {
   return {
     id: stored._id,
-    doc: decode(stored.doc, stored.bytes && toBytes(stored.bytes)) as T,
+    // A copy: the driver gives views of the whole answer that the document came in.
+    doc: decode(stored.doc, stored.bytes && Uint8Array.from(toBytes(stored.bytes))) as T,
     version: stored.version,
     createdAtMs: stored.created,
     updatedAtMs: stored.updated,

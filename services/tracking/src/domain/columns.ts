@@ -5,14 +5,22 @@ export interface PointColumns {
   readonly count: number;
   /** The different keys of the batch. */
   readonly keys: readonly string[];
-  /** Index into `keys`: the bytes of a Uint16Array. */
-  readonly keyIndexes: Uint8Array;
   /** The bytes of a Float64Array. */
   readonly values: Uint8Array;
   /** The bytes of a BigInt64Array. */
   readonly steps: Uint8Array;
   /** Milliseconds since 1970: the bytes of a Float64Array, exact for every date. */
   readonly times: Uint8Array;
+  /** Index into `keys`: the bytes of a Uint16Array. */
+  readonly keyIndexes: Uint8Array;
+}
+
+/** The columns as what they are the bytes of. */
+export interface PointViews {
+  readonly values: Float64Array;
+  readonly steps: BigInt64Array;
+  readonly times: Float64Array;
+  readonly keyIndexes: Uint16Array;
 }
 
 /** Puts points into columns. Typed arrays are little-endian on every machine that Node 24 runs on. */
@@ -39,10 +47,11 @@ export function toColumns(points: readonly Point[]): PointColumns {
   return {
     count,
     keys: [...places.keys()],
-    keyIndexes: bytesOf(keyIndexes),
+    // Stored one after the other in this order: what has entries of eight bytes stays aligned.
     values: bytesOf(values),
     steps: bytesOf(steps),
     times: bytesOf(times),
+    keyIndexes: bytesOf(keyIndexes),
   };
 }
 
@@ -50,10 +59,7 @@ export function toColumns(points: readonly Point[]): PointColumns {
 export function fromColumns(columns: PointColumns, only?: ReadonlySet<string>): Point[] {
   const wanted = columns.keys.map((key) => !only || only.has(key));
   if (!wanted.includes(true)) return [];
-  const keyIndexes = new Uint16Array(aligned(columns.keyIndexes));
-  const values = new Float64Array(aligned(columns.values));
-  const steps = new BigInt64Array(aligned(columns.steps));
-  const times = new Float64Array(aligned(columns.times));
+  const { keyIndexes, values, steps, times } = viewsOf(columns);
   const points: Point[] = [];
   for (const [i, place] of keyIndexes.entries()) {
     if (!wanted[place]) continue;
@@ -67,7 +73,18 @@ function bytesOf(array: ArrayBufferView<ArrayBuffer>): Uint8Array {
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 }
 
-/** Stored bytes may begin anywhere in their buffer; typed arrays need their own boundary. */
-export function aligned(bytes: Uint8Array): ArrayBuffer {
-  return new Uint8Array(bytes).buffer;
+/** The columns of a batch without copying them, wherever their bytes are aligned. */
+export function viewsOf({ values, steps, times, keyIndexes }: PointColumns): PointViews {
+  return {
+    values: new Float64Array(...aligned(values, 8)),
+    steps: new BigInt64Array(...aligned(steps, 8)),
+    times: new Float64Array(...aligned(times, 8)),
+    keyIndexes: new Uint16Array(...aligned(keyIndexes, 2)),
+  };
+}
+
+/** Buffer, offset and length of bytes as entries of so many bytes; copied where they do not begin at a multiple of it. */
+function aligned(bytes: Uint8Array, entryBytes: number): [ArrayBufferLike, number, number] {
+  const from = bytes.byteOffset % entryBytes === 0 ? bytes : new Uint8Array(bytes);
+  return [from.buffer, from.byteOffset, from.length / entryBytes];
 }

@@ -7,66 +7,54 @@ import type { Series } from './series.ts';
  * Source: S. Steinarsson, Downsampling Time Series for Visual Representation, University of Iceland, 2013, §4.2.
  */
 export function downsample(series: Series, maxPoints: number): readonly number[] {
-  const sorted = inOrder(series);
+  const values = series.values();
+  const ordered = series.isOrdered();
+  // Most series: nothing is gathered, the columns are looked at as they are.
+  if (ordered && series.length > maxPoints && series.isFinite())
+    return lttb(series.abscissas(), values, maxPoints);
+  const indexes = Uint32Array.from(values, (_, i) => i);
+  const sorted = ordered ? indexes : Uint32Array.from(Array.from(indexes).sort(series.compare));
   if (sorted.length <= maxPoints) return [...sorted];
-  const finite = finiteOf(series, sorted);
-  if (finite.length === sorted.length) return lttb(series, finite, maxPoints);
+  const finite = sorted.filter((index) => Number.isFinite(values[index]!));
   const budget = finite.length === 0 ? maxPoints : Math.floor(maxPoints / 2);
-  const odd = thin(stretchEnds(series, sorted), budget);
-  return [...lttb(series, finite, maxPoints - odd.length), ...odd].sort(series.compare);
-}
-
-/** The indexes in order; most series are logged in it. */
-function inOrder(series: Series): Uint32Array {
-  const indexes = new Uint32Array(series.length);
-  let ordered = true;
-  for (let i = 0; i < indexes.length; i++) {
-    indexes[i] = i;
-    if (ordered && i > 0 && series.compare(i - 1, i) > 0) ordered = false;
-  }
-  return ordered ? indexes : Uint32Array.from(Array.from(indexes).sort(series.compare));
-}
-
-function finiteOf(series: Series, sorted: Uint32Array): Uint32Array {
-  const finite = new Uint32Array(sorted.length);
-  let count = 0;
-  for (let i = 0; i < sorted.length; i++)
-    if (Number.isFinite(series.value(sorted[i]!))) finite[count++] = sorted[i]!;
-  return finite.subarray(0, count);
+  const odd = thin(stretchEnds(values, sorted), budget);
+  const even = Float64Array.from(finite, (index) => values[index]!);
+  const chosen = finite.length === 0 ? [] : lttb(series.abscissas(finite), even, maxPoints - odd.length);
+  return [...chosen.map((place) => finite[place]!), ...odd].sort(series.compare);
 }
 
 /** The first and last point of each stretch of one non-finite value. */
-function stretchEnds(series: Series, sorted: Uint32Array): Uint32Array {
+function stretchEnds(values: Float64Array, sorted: Uint32Array): Uint32Array {
   return sorted.filter((index, i) => {
-    const value = series.value(index);
+    const value = values[index]!;
     if (Number.isFinite(value)) return false;
-    const at = (place: number) => (place in sorted ? series.value(sorted[place]!) : undefined);
+    const at = (place: number) => (place in sorted ? values[sorted[place]!] : undefined);
     return !Object.is(at(i - 1), value) || !Object.is(at(i + 1), value);
   });
 }
 
-/** Evenly spread over the list, the first and last included. */
+/** Evenly spread over a list, the first and last included. */
 function thin(indexes: Uint32Array, most: number): number[] {
-  if (indexes.length <= most) return [...indexes];
-  if (most <= 1) return [...indexes.subarray(0, most)];
-  return Array.from(
-    { length: most },
-    (_, i) => indexes[Math.round((i * (indexes.length - 1)) / (most - 1))]!,
-  );
+  return spread(indexes.length, most).map((place) => indexes[place]!);
 }
 
-function lttb(series: Series, indexes: Uint32Array, most: number): number[] {
-  if (indexes.length <= most) return [...indexes];
-  if (most <= 2) return thin(indexes, most);
-  const x = series.abscissas(indexes);
-  const y = series.values(indexes);
-  const kept = [indexes[0]!];
-  const width = (indexes.length - 2) / (most - 2);
+/** At most so many places of a list of this length, evenly spread, the first and last included. */
+function spread(length: number, most: number): number[] {
+  const count = Math.min(length, most);
+  if (count <= 1 || count === length) return Array.from({ length: count }, (_, i) => i);
+  return Array.from({ length: count }, (_, i) => Math.round((i * (length - 1)) / (count - 1)));
+}
+
+/** The places of at most so many points of a curve. */
+function lttb(x: Float64Array, y: Float64Array, most: number): number[] {
+  if (x.length <= most || most <= 2) return spread(x.length, most);
+  const kept = [0];
+  const width = (x.length - 2) / (most - 2);
   let last = 0;
   for (let bucket = 0; bucket < most - 2; bucket++) {
     const start = Math.floor(bucket * width) + 1;
     const end = Math.floor((bucket + 1) * width) + 1;
-    const next = centre(x, y, end, Math.min(Math.floor((bucket + 2) * width) + 1, indexes.length));
+    const next = centre(x, y, end, Math.min(Math.floor((bucket + 2) * width) + 1, x.length));
     const [fromX, fromY] = [x[last]!, y[last]!];
     let best = start;
     let bestArea = -1;
@@ -77,10 +65,10 @@ function lttb(series: Series, indexes: Uint32Array, most: number): number[] {
         bestArea = area;
       }
     }
-    kept.push(indexes[best]!);
+    kept.push(best);
     last = best;
   }
-  kept.push(indexes.at(-1)!);
+  kept.push(x.length - 1);
   return kept;
 }
 
@@ -90,11 +78,12 @@ function centre(
   start: number,
   end: number,
 ): { readonly x: number; readonly y: number } {
-  let [sumX, sumY] = [0, 0];
+  const share = 1 / (end - start);
+  let [sumX, meanY] = [0, 0];
   for (let i = start; i < end; i++) {
     sumX += x[i]!;
-    // Dividing first: the sum of finite numbers may overflow.
-    sumY += y[i]! / (end - start);
+    // Each its share: the sum of finite numbers may overflow.
+    meanY += y[i]! * share;
   }
-  return { x: sumX / (end - start), y: sumY };
+  return { x: sumX * share, y: meanY };
 }
