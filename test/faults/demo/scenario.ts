@@ -4,7 +4,7 @@ import { type Kill, killAll, kills } from './kills.ts';
 import { type Played, play } from './play.ts';
 
 const days = { live: '2001-06-09', until: '2001-06-16' };
-const limitMs = 330_000;
+const limitMs = 420_000;
 
 /**
  * The example is played once in peace and then again while every service and NATS are killed with SIGKILL and started

@@ -7,7 +7,7 @@ export const scenario: Scenario = {
   number: 0,
   name: 'kill -9 of each service and of NATS, 18 times in the demonstration',
   invariant: 'the end state is that of an undisturbed play: values equal, streams whole',
-  limitMs: 420_000,
+  limitMs: 540_000,
   run: async (chance) => {
     const played = await killsInTheDemonstration(chance);
     calm = played.calm;
