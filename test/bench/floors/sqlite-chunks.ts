@@ -1,8 +1,8 @@
-/** Bare SQLite in a process of its own: reads the binary columns of every batch. Argument: file. Out: milliseconds. */
+/** Bare SQLite in a process of its own: reads the binary columns of every batch. Arguments: file, table. Out: milliseconds. */
 import { DatabaseSync } from 'node:sqlite';
 
 const db = new DatabaseSync(process.argv[2] ?? '', { readOnly: true });
-const select = db.prepare('SELECT bytes FROM "c_batches"');
+const select = db.prepare(`SELECT bytes FROM "${process.argv[3]}"`);
 
 process.on('message', () => {
   const begun = performance.now();

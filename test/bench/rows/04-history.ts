@@ -40,6 +40,7 @@ const history: Row = {
       await Promise.all(Array.from({ length: 8 }, (_, n) => log(from + n * batchPoints)));
     const floor = await startChild(new URL('../floors/sqlite-chunks.ts', import.meta.url), [
       join(folder.path, 'tracking', 'documents.db'),
+      'c_batches',
     ]);
     return {
       async ours() {

@@ -5,6 +5,7 @@ import { type FeatureView, viewPlan } from '../domain/definition.ts';
 import type { Entry } from '../domain/history.ts';
 import type { Materialization } from '../domain/job.ts';
 import { type Cell, reachUs, type ViewPlan } from '../domain/plan.ts';
+import { batchRowsSql } from '../duckdb/batch-rows.ts';
 import { type Engine, withEngine } from '../duckdb/engine.ts';
 import { list } from '../duckdb/quote.ts';
 import { materializationMessage } from '../job-messages.ts';
@@ -52,13 +53,11 @@ export function materializeJob(parts: MaterializeParts): JobKind<Materialization
       sources.engine,
       [source.file],
       async (engine) => {
+        const rows = await batchRows(engine, view, source);
         const found = await gather(
           engine,
           view,
-          plan,
-          await batchRows(engine, view, source),
-          range,
-          job.endUs,
+          batchRowsSql(view, plan, rows, { ...range, endUs: job.endUs }),
         );
         let written = 0;
         let told = now();
@@ -134,42 +133,15 @@ function rangeOf(job: Materialization, view: FeatureView, plan: ViewPlan, horizo
 async function gather(
   engine: Engine,
   view: FeatureView,
-  plan: ViewPlan,
-  rows: string,
-  range: Range,
-  endUs: number,
+  sql: string,
 ): Promise<{ readonly rowsRead: number; readonly keysTotal: number }> {
+  await engine.run(sql);
   const keys = view.joinKeys.map((_, i) => `k${i}`);
-  const columns = [
-    ...view.joinKeys.map(({ type }, i) =>
-      type === 'int64' ? `'i' || k${i} AS k${i}` : `'s' || k${i} AS k${i}`,
-    ),
-    't::DOUBLE AS t',
-    'c::DOUBLE AS c',
-    ...plan.measures.map((_, i) => `x${i}`),
-    ...view.features.map((f, i) => (f.type === 'timestamp' ? `epoch_us(p${i}) AS p${i}` : `p${i}`)),
-  ];
-  const order = ['t DESC', 'c DESC NULLS LAST', ...plan.plain.map((_, i) => `p${i} DESC NULLS FIRST`)];
-  const since = `t > ${literalOf(range.unreadUs)}`;
-  // The newest of the rows that are not needed in full is needed all the same: it holds the plain features until the
-  // first of the others.
-  const newest =
-    plan.plain.length > 0
-      ? `OR row_number() OVER (PARTITION BY ${list([...keys, since])} ORDER BY ${list(order)}) = 1`
-      : '';
-  const select = `SELECT * FROM (${rows}) WHERE t <= ${literalOf(endUs)}`;
-  await engine.run(
-    newest === ''
-      ? `CREATE TEMP TABLE batch_rows AS SELECT ${list(columns)} FROM (${select}) WHERE ${since} ORDER BY ${list(keys)}`
-      : `CREATE TEMP TABLE batch_rows AS SELECT ${list(columns)} FROM (${select} QUALIFY ${since} ${newest}) ORDER BY ${list(keys)}`,
-  );
   const [[read], [total]] = (await engine.columns(
     `SELECT count(*), count(DISTINCT (${list(keys)})) FROM batch_rows`,
   )) as [[unknown], [unknown]];
   return { rowsRead: Number(read), keysTotal: Number(total) };
 }
-
-const literalOf = (us: number) => (us === Number.NEGATIVE_INFINITY ? '-9223372036854775807' : String(us));
 
 function keyTooLarge(view: FeatureView): CodedError {
   const keys = view.joinKeys.map(({ name }) => name).join(', ');
