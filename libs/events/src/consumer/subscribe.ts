@@ -125,7 +125,23 @@ function consumeContext(
     tails.set(key, handled);
   }
 
+  /** Settles when NATS can be reached, or is no longer needed. */
+  function untilConnected(): Promise<void> {
+    if (bus.connected || stopping.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = () => {
+        off();
+        stopping.removeEventListener('abort', done);
+        resolve();
+      };
+      const off = bus.onConnect(done);
+      stopping.addEventListener('abort', done);
+    });
+  }
+
   async function consume(): Promise<void> {
+    await untilConnected();
+    if (stopping.aborted) return;
     await ensureDeadLetters(bus);
     for (let waitMs = 100; !(await bus.applyConsumer(stream, settings)); ) {
       if (stopping.aborted) return;

@@ -144,6 +144,7 @@ export function startRelay(options: RelayOptions): Relay {
   }
 
   async function step(): Promise<void> {
+    if (!bus.connected) return wake.wait(leaseMs / 3);
     if (!(await holdLease())) return wake.wait(leaseMs / 3);
     const current = age;
     if (readyIn !== current) {
