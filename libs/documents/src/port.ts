@@ -191,6 +191,11 @@ export interface DocumentStore {
   readonly events: EventLog;
   readonly cursors: Cursors;
   readonly leases: Leases;
+  /**
+   * A number that is another one as soon as somebody else than this store object has written: until then, what was read
+   * is still so, but for own writes. Undefined where nothing tells (a server that others write to).
+   */
+  foreignWrites(): Promise<number | undefined>;
   /** Answers when the store can read and write; throws a coded error when it cannot. */
   check(): Promise<void>;
   /** Reads the whole store and tells what contradicts itself; nothing when it is sound, or a server checks its own pages. */

@@ -76,6 +76,20 @@ function documentContract(subject: Subject): void {
       await other.close();
     }));
 
+  test('the writes of others are told from own ones, or nothing is told', () =>
+    withStore(subject, async (store, url) => {
+      const other = await openDocuments({ url, collections: [items, notes] });
+      const before = await store.foreignWrites();
+      await store.collection(items).insert('a', item('g'));
+      await store.cursors.set('read', 1);
+      expect(await store.foreignWrites()).toBe(before);
+      await other.collection(items).get('a');
+      expect(await store.foreignWrites()).toBe(before);
+      await other.collection(items).change('a', (doc) => ({ doc: { ...doc, count: 1 } }));
+      if (before !== undefined) expect(await store.foreignWrites()).not.toBe(before);
+      await other.close();
+    }));
+
   test('of writes that expect the same version one wins', () =>
     withStore(subject, async (store) => {
       const docs = store.collection(items);

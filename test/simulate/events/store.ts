@@ -45,6 +45,7 @@ export function storeOf(world: World, life: Life, raw: DocumentStore): DocumentS
         }),
       release: (name, owner) => life.call(`leases.release ${name}`, () => leases.release(name, owner)),
     },
+    foreignWrites: () => life.call('foreignWrites', () => raw.foreignWrites()),
     check: () => life.call('check', () => raw.check()),
     verify: () => life.call('verify', () => raw.verify()),
     close: async () => {},

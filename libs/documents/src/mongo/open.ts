@@ -39,6 +39,7 @@ export async function openMongo(
     events: createEventLog(database, mover),
     cursors: createCursors(database),
     leases,
+    foreignWrites: async () => undefined,
     check: () =>
       guard(async () => {
         await database.meta.updateOne({ _id: 'probe' }, { $set: { value: now() } }, { upsert: true });

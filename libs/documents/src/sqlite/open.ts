@@ -47,6 +47,8 @@ export async function openSqlite(
     events: createEventLog(db, writer),
     cursors: createCursors(db, writer),
     leases: createLeases(db, writer, now),
+    // Source: sqlite.org/pragma.html#pragma_data_version
+    foreignWrites: () => writer.read(() => db.one('PRAGMA data_version')?.data_version as number),
     check: () => writer.write(probe),
     verify: () => verifyFile(file),
     async close() {

@@ -6,12 +6,13 @@ import { runDrafts } from '../drafts.ts';
 import { runName } from '../messages.ts';
 import { runsSpec } from './collections.ts';
 import type { WriteGuard } from './experiments.ts';
+import type { RunIndex } from './run-index.ts';
 import { pack, unpack, unpackRun } from './stored-run.ts';
 
 export type Runs = ReturnType<typeof createRuns>;
 
-/** The runs of all projects. */
-export function createRuns(store: DocumentStore, now: () => number) {
+/** The runs of all projects. `index` is told of every write. */
+export function createRuns(store: DocumentStore, index: RunIndex, now: () => number) {
   const runs = store.collection(runsSpec);
   const idOf = (project: string, run: string) => `${project}/${run}`;
 
@@ -37,6 +38,7 @@ export function createRuns(store: DocumentStore, now: () => number) {
       },
       guard,
     );
+    index.note(changed);
     return unpack(changed);
   }
 
@@ -45,7 +47,9 @@ export function createRuns(store: DocumentStore, now: () => number) {
 
     async insert(run: Run, guard: WriteGuard): Promise<Versioned<Run>> {
       const emit = [runDrafts.created(run, now())];
-      return unpack(await runs.insert(idOf(run.project, run.id), pack(run), { ...guard, emit }));
+      const inserted = await runs.insert(idOf(run.project, run.id), pack(run), { ...guard, emit });
+      index.note(inserted);
+      return unpack(inserted);
     },
 
     /** Changes a run as the domain decides; the event tells of it. */
@@ -96,10 +100,11 @@ export function createRuns(store: DocumentStore, now: () => number) {
 
     /** Takes note of logged points; no event, as the batch's own event told of them. Idempotent. */
     async noteLatest(project: string, run: string, points: readonly Point[]): Promise<void> {
-      await runs.change(idOf(project, run), (stored) => {
+      const after = await runs.change(idOf(project, run), (stored) => {
         const noted = noteLatest(unpackRun(stored), points);
         return noted && { doc: pack(noted) };
       });
+      index.note(after);
     },
   };
 }

@@ -7,6 +7,8 @@ import type { SortKey } from '../domain/filter/syntax.ts';
 import type { Run } from '../domain/run.ts';
 import { runsSpec } from './collections.ts';
 import type { View } from './experiments.ts';
+import { attributeOf, type IndexedRun } from './indexed-run.ts';
+import type { RunIndex } from './run-index.ts';
 import { unpack } from './stored-run.ts';
 
 export interface RunSearch {
@@ -35,12 +37,22 @@ const runsPerPage = 20_000;
 /** How many runs can be sorted; more are refused, as every one has to be looked at for every page. */
 const sortableRuns = 200_000;
 
+/** How many indexed runs are looked at in one turn of the event loop: some milliseconds. */
+const indexedAtOnce = 10_000;
+
 /**
- * Finds runs. Each call reads the runs of the project or experiment from the newest on; the order by age stops when its
- * page is full, other orders keep only the best of what they see.
+ * Finds runs. The order by age reads the runs of the project or experiment from the newest on and stops when its page is
+ * full. Other orders look at all of them and keep only the best of what they see: in the index where there is one, and
+ * in the store where not.
  */
-export async function searchRuns(store: DocumentStore, search: RunSearch): Promise<RunsFound> {
-  return search.order.length === 0 ? byAge(store, search) : sorted(store, search);
+export async function searchRuns(
+  store: DocumentStore,
+  index: RunIndex,
+  search: RunSearch,
+): Promise<RunsFound> {
+  if (search.order.length === 0) return byAge(store, search);
+  const indexed = await index.runsOf(search.project);
+  return indexed ? sortedIndexed(store, indexed, search) : sorted(store, search);
 }
 
 async function byAge(store: DocumentStore, search: RunSearch): Promise<RunsFound> {
@@ -57,30 +69,72 @@ async function byAge(store: DocumentStore, search: RunSearch): Promise<RunsFound
 }
 
 async function sorted(store: DocumentStore, search: RunSearch): Promise<RunsFound> {
-  const { order, limit, after, matches } = search;
-  const best: { readonly place: Place; readonly found: Versioned<Run> }[] = [];
+  const best = createBest<Versioned<Run>>(search);
+  for await (const found of scan(store, search)) best.see(rowOf(found), found.doc.id, found);
+  return { runs: best.kept().map(({ item }) => item), ...best.next() };
+}
+
+async function sortedIndexed(
+  store: DocumentStore,
+  indexed: ReadonlyMap<string, IndexedRun>,
+  search: RunSearch,
+): Promise<RunsFound> {
+  const best = createBest<IndexedRun>(search);
+  const only = search.experiments.length > 0 ? new Set(search.experiments) : undefined;
+  const fits = (run: { readonly experiment: number }, isDeleted: boolean) =>
+    (search.view === 'ALL' || isDeleted === (search.view === 'DELETED')) &&
+    (!only || only.has(run.experiment));
+  let looked = 0;
+  for (const run of indexed.values()) {
+    if (++looked % indexedAtOnce === 0) {
+      await setImmediate();
+      search.signal?.throwIfAborted();
+    }
+    if (fits(run, run.isDeleted)) best.see(run, run.id, run);
+  }
+  const kept = best.kept().map(({ item }) => item);
+  const found = await store.collection(runsSpec).getMany(kept.map(({ id }) => `${search.project}/${id}`));
+  const runs: Versioned<Run>[] = [];
+  for (const [i, one] of found.entries()) {
+    const run = one && unpack(one);
+    if (!run) continue;
+    // What changed since the index was looked at may not be what was searched for any more.
+    const isSame = run.version === kept[i]?.version;
+    if (isSame || (fits(run.doc, run.doc.deletedAtMs !== null) && search.matches(rowOf(run)))) runs.push(run);
+  }
+  return { runs, ...best.next() };
+}
+
+/** Keeps the best of what it sees, as many as a page has. */
+function createBest<T>({ order, limit, after, matches }: RunSearch) {
+  const best: { readonly place: Place; readonly item: T }[] = [];
   let more = false;
   let seen = 0;
-  for await (const found of scan(store, search)) {
-    seen += 1;
-    if (seen > sortableRuns) throw tooMany();
-    const row = rowOf(found);
-    if (!matches(row)) continue;
-    const place = placeOf(row, found.doc.id, order);
-    if (after && comparePlaces(place, after, order) <= 0) continue;
-    const worst = best.at(-1);
-    if (best.length === limit && worst && comparePlaces(place, worst.place, order) > 0) {
-      more = true;
-      continue;
-    }
-    best.splice(insertionPoint(best, place, order), 0, { place, found });
-    if (best.length > limit) {
-      best.pop();
-      more = true;
-    }
-  }
-  const last = best.at(-1);
-  return { runs: best.map(({ found }) => found), ...(more && last ? { next: last.place } : {}) };
+  return {
+    see(row: Row, id: string, item: T): void {
+      seen += 1;
+      if (seen > sortableRuns) throw tooMany();
+      if (!matches(row)) return;
+      const place = placeOf(row, id, order);
+      if (after && comparePlaces(place, after, order) <= 0) return;
+      const worst = best.at(-1);
+      if (best.length === limit && worst && comparePlaces(place, worst.place, order) > 0) {
+        more = true;
+        return;
+      }
+      best.splice(insertionPoint(best, place, order), 0, { place, item });
+      if (best.length > limit) {
+        best.pop();
+        more = true;
+      }
+    },
+    kept: () => best,
+    /** The place after which there is more, if there is. */
+    next: (): { readonly next?: Place } => {
+      const last = best.at(-1);
+      return more && last ? { next: last.place } : {};
+    },
+  };
 }
 
 /** The runs that may fit, the newest first, starting with those older than `before`. */
@@ -120,26 +174,7 @@ export function rowOf({ doc, createdAtMs, updatedAtMs }: Versioned<Run>): Row {
     metric: (key) => lookUp(doc.metrics, key)?.value,
     param: (key) => lookUp(doc.params, key)?.value,
     tag: (key) => lookUp(doc.tags, key)?.value,
-    attribute: (name) => {
-      switch (name) {
-        case 'run_id':
-          return doc.id;
-        case 'run_name':
-          return doc.displayName;
-        case 'experiment':
-          return String(doc.experiment);
-        case 'status':
-          return doc.status;
-        case 'start_time':
-          return doc.startTimeMs ?? undefined;
-        case 'end_time':
-          return doc.endTimeMs ?? undefined;
-        case 'create_time':
-          return createdAtMs;
-        case 'update_time':
-          return updatedAtMs;
-      }
-    },
+    attribute: (name) => attributeOf({ ...doc, createdAtMs, updatedAtMs }, name),
   };
 }
 
