@@ -28,6 +28,12 @@ export const settings = defineSettings({
     default: String(4 * 1024 ** 3),
     meaning: 'Memory that loaded models may take together; the least recently used make room.',
   }),
+  MAX_LOADED_MODELS: setting({
+    schema: whole(0, 1_000_000),
+    default: '0',
+    meaning:
+      'Most models in memory at the same time; the least recently used make room. 0 means as many as MEMORY_BUDGET_BYTES holds.',
+  }),
   MAX_REQUEST_BYTES: setting({
     schema: whole(1, 2 ** 31 - 1),
     default: String(64 * 1024 ** 2),

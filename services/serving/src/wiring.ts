@@ -6,6 +6,7 @@ import { createRequestLedger, newId } from '@millrace/documents';
 import type { Deps, Parts } from '@millrace/service';
 import type { settings } from './config.ts';
 import { createEngine } from './engine/engine.ts';
+import { observeEngine } from './engine/metrics.ts';
 import { deploymentHandlers } from './handlers/deployments.ts';
 import { inferenceHandlers } from './handlers/inference.ts';
 import { servingJobs } from './jobs.ts';
@@ -32,9 +33,11 @@ export async function build(config: Config<typeof settings>, deps: Deps): Promis
     runTimeoutMs: config.RUN_TIMEOUT_MS,
     loadTimeoutMs: config.LOAD_TIMEOUT_MS,
     memoryBudgetBytes: config.MEMORY_BUDGET_BYTES,
+    maxModels: config.MAX_LOADED_MODELS || Number.POSITIVE_INFINITY,
     now,
     log,
   });
+  const unobserve = observeEngine(engine.stats);
   const source = await createModelSource({
     registry: deps.client(RegistryService, 'registry'),
     folder: deps.folder,
@@ -88,6 +91,7 @@ export async function build(config: Config<typeof settings>, deps: Deps): Promis
       // Requests have ended; what they left is written before the store closes.
       await inferenceLog.close();
       await reconciler.close();
+      unobserve();
       await engine.close();
       await source.close();
     },

@@ -13,6 +13,7 @@ const base = {
   runTimeoutMs: 5000,
   loadTimeoutMs: 5000,
   memoryBudgetBytes: 1e9,
+  maxModels: Number.POSITIVE_INFINITY,
   now: Date.now,
   log: quiet,
 };
@@ -192,7 +193,7 @@ describe('engine', () => {
     const loop = await open('loop', loopModel(), 1, one);
     const linear = await open('linear', linearModel([2], 0), 1, one);
     const startMs = Date.now();
-    await expect(loop.run(feed(loop, floats([1e7], 1)), soon())).rejects.toMatchObject({
+    await expect(loop.run(feed(loop, floats([3e6], 1)), soon())).rejects.toMatchObject({
       kind: 'unavailable',
       code: 'RUN_TIMEOUT',
       retryAfterMs: 1000,

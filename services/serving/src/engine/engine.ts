@@ -4,6 +4,8 @@ import type { Feeds, Signature } from '../domain/signature.ts';
 import type { Tensor } from '../domain/tensor.ts';
 import { createLane, type Lane, type LaneStats } from './lane.ts';
 import { createPool, type Pool } from './pool.ts';
+import { createResidency, type Tenant } from './residency.ts';
+import { createSlots } from './slots.ts';
 import { warmUp } from './warm-up.ts';
 import { ModelRunError, RunTimeoutError, type Worker, WorkerLostError } from './worker.ts';
 
@@ -15,6 +17,8 @@ export interface EngineOptions {
   readonly loadTimeoutMs: number;
   /** The memory that all sessions together may take, as measured at loading. */
   readonly memoryBudgetBytes: number;
+  /** Most models in memory at the same time. */
+  readonly maxModels: number;
   now(): number;
   readonly log: { warn(fields: object, message: string): void };
 }
@@ -50,25 +54,42 @@ export interface EngineModel {
 export interface Engine {
   /** Loads and warms up; throws MODEL_LOAD_FAILED with the reason, or MEMORY_BUDGET. */
   open(model: OpenModel): Promise<EngineModel>;
-  /** The measured memory of the sessions that are resident. */
-  readonly memoryBytes: number;
+  /** Numbers of all models, for people and metrics. */
+  readonly stats: EngineStats;
   /** Threads that were given up and still compute. */
   readonly stuck: number;
   close(): Promise<void>;
 }
 
-interface Resident {
+/** Numbers of an engine. */
+export interface EngineStats {
+  /** Models in memory, those that are just being loaded with them. */
+  readonly models: number;
+  /** The memory of their sessions, as measured at loading. */
+  readonly memoryBytes: number;
+  /** Loads so far that ended well, those of models that had made room with them. */
+  readonly loads: number;
+  readonly failedLoads: number;
+  /** How often a model made room for another. */
+  readonly evictions: number;
+}
+
+interface Held extends Tenant {
   readonly source: OpenModel;
   readonly lane: Lane;
   memoryBytes: number;
-  lastUsedMs: number;
-  /** False while it is put to rest to make room. */
+  /** False while it has made room. */
   resident: boolean;
   loading: Promise<void> | undefined;
+  leaving: PromiseWithResolvers<void> | undefined;
 }
 
+/** What loading a model can add beside its own size: the graph, prepacked weights, what ONNX Runtime keeps. */
+const mostGrowth = (modelBytes: number) => 4 * modelBytes + 1024 ** 2;
+
 export function createEngine(options: EngineOptions): Engine {
-  const models = new Map<string, Resident>();
+  const models = new Map<string, Held>();
+  let [loads, failedLoads] = [0, 0];
   const pool: Pool = createPool({
     size: options.workers,
     arena: options.arena,
@@ -82,146 +103,190 @@ export function createEngine(options: EngineOptions): Engine {
       }
     },
   });
-  // Loads run one after the other, so that the growth of the process is the model's own.
-  let queue: Promise<unknown> = Promise.resolve();
-  const oneByOne = <T>(work: () => Promise<T>): Promise<T> => {
-    const result = queue.then(work);
-    queue = result.catch(() => undefined);
-    return result;
-  };
-  const used = () => [...models.values()].reduce((sum, m) => sum + (m.resident ? m.memoryBytes : 0), 0);
+  const residency = createResidency({ maxModels: options.maxModels, maxBytes: options.memoryBudgetBytes });
+  // A load keeps its worker from running models: as many at once as there are workers.
+  const slots = createSlots(options.workers);
   const holders = (key: string) => pool.workers.filter((worker) => worker.sessions.has(key));
 
   const unload = async (key: string) => {
     for (const worker of holders(key)) await worker.unload(key, options.loadTimeoutMs).catch(() => undefined);
   };
 
-  /** Puts the least recently used models to rest until there is room. */
-  const makeRoom = async (neededBytes: number, key: string) => {
-    while (used() + neededBytes > options.memoryBudgetBytes) {
-      const idle = [...models.values()].filter(
-        (m) =>
-          m.resident &&
-          m.source.key !== key &&
-          !m.loading &&
-          m.lane.running === 0 &&
-          m.lane.queue.length === 0,
-      );
-      const oldest = idle.sort((a, b) => a.lastUsedMs - b.lastUsedMs)[0];
-      if (!oldest) throw budgetError(neededBytes, options.memoryBudgetBytes);
-      oldest.resident = false;
-      await unload(oldest.source.key);
-    }
-  };
-
   const loadInto = async (worker: Worker, source: OpenModel, bytes: Uint8Array) => {
     try {
-      const signature = await worker.load(source.key, new Uint8Array(bytes), options.loadTimeoutMs);
-      const run = (inputs: Tensor[]) => worker.run(source.key, inputs, options.runTimeoutMs);
-      return { signature, warm: await warmUp(signature, run) };
+      return await worker.load(source.key, new Uint8Array(bytes), options.loadTimeoutMs);
     } catch (error) {
       if (worker.alive) await worker.unload(source.key, options.loadTimeoutMs).catch(() => undefined);
       throw loadError(error);
     }
   };
 
-  /** Loads into as many workers as wanted, and measures. */
-  const load = async (source: OpenModel) => {
-    const startMs = performance.now();
-    const bytes = await source.bytes();
-    await makeRoom(2 * bytes.byteLength, source.key);
-    const before = process.memoryUsage.rss();
-    const missing = source.instances - holders(source.key).length;
+  /** Loads into as many workers as are missing. Those in which it was loaded keep it when the next one fails. */
+  const load = async (source: OpenModel, bytes: Uint8Array) => {
     const without = pool.leastLoaded(pool.workers.length).filter((w) => !w.sessions.has(source.key));
-    let first: Awaited<ReturnType<typeof loadInto>> | undefined;
+    const missing = Math.max(0, source.instances - holders(source.key).length);
+    let signature: Signature | undefined;
     try {
-      for (const worker of without.slice(0, Math.max(0, missing))) {
-        const loaded = await loadInto(worker, source, bytes);
-        first ??= loaded;
-        pool.pump();
-      }
+      for (const worker of without.slice(0, missing)) signature = await loadInto(worker, source, bytes);
+      loads += 1;
+      return signature;
     } catch (error) {
-      // Loaded in one worker and not in the next: nobody will ask for it, so the first lets it go too.
-      if (!models.has(source.key)) await unload(source.key);
+      failedLoads += 1;
       throw error;
     }
-    const grown = process.memoryUsage.rss() - before;
-    const memoryBytes = Math.max(grown, bytes.byteLength * Math.max(1, missing));
-    return { first, memoryBytes, loadMs: performance.now() - startMs };
   };
 
-  const reload = (model: Resident): Promise<void> => {
-    model.loading ??= oneByOne(async () => {
-      if (models.get(model.source.key) !== model) return;
-      const { memoryBytes } = await load(model.source);
-      model.memoryBytes = Math.max(model.memoryBytes, memoryBytes);
+  /** Runs a model in every worker that holds it, before anyone waits for it. */
+  const warm = async (key: string, signature: Signature) => {
+    let batchable = true;
+    for (const worker of holders(key))
+      try {
+        const run = (inputs: Tensor[]) => worker.run(key, inputs, options.runTimeoutMs);
+        batchable = (await warmUp(signature, run)).batchable && batchable;
+      } catch (error) {
+        failedLoads += 1;
+        throw loadError(error);
+      }
+    return batchable;
+  };
+
+  /** Loads a model that made room, or that a worker lost; all who wait for it share the load. */
+  const reload = (model: Held): Promise<void> => {
+    const { key } = model.source;
+    model.loading ??= slots(async () => {
+      await model.leaving?.promise;
+      if (models.get(key) !== model) return;
+      // Those who waited may have gone away.
+      if (!model.resident && model.lane.queue.length === 0) return;
+      if (model.resident) residency.hold(key);
+      else await residency.enter(key, model.memoryBytes);
       model.resident = true;
+      // It was warmed up when it was opened: the first request need not wait for that again.
+      await load(model.source, await model.source.bytes());
     })
       .catch((error: unknown) => {
-        options.log.warn({ err: error, key: model.source.key }, 'a model could not be loaded again');
-        model.resident = holders(model.source.key).length > 0;
-        if (!model.resident) model.lane.fail(notLoadedError(error));
+        options.log.warn({ err: error, key }, 'a model could not be loaded again');
+        if (holders(key).length > 0) return;
+        model.resident = false;
+        residency.leave(key);
+        model.lane.fail(notLoadedError(error));
       })
       .finally(() => {
         model.loading = undefined;
+        model.lane.paused = !model.resident;
+        if (model.resident) void residency.settle(key, model.memoryBytes, model);
         pool.pump();
       });
     return model.loading;
   };
 
+  const hold = (source: OpenModel, lane: Lane, memoryBytes: number): Held => ({
+    source,
+    lane,
+    memoryBytes,
+    resident: true,
+    loading: undefined,
+    leaving: undefined,
+    get busy() {
+      return lane.running > 0 || lane.queue.length > 0;
+    },
+    async leave() {
+      this.resident = false;
+      this.leaving = Promise.withResolvers();
+      lane.paused = true;
+      await lane.settled();
+      await unload(source.key);
+    },
+    left() {
+      this.leaving?.resolve();
+      this.leaving = undefined;
+      // Requests that came while it left wait until it is back.
+      if (lane.queue.length > 0) void reload(this);
+    },
+  });
+
+  const open = async (source: OpenModel): Promise<EngineModel> => {
+    const { key } = source;
+    if (models.has(key)) throw new TypeError(`the model ${key} is open already`);
+    const startMs = performance.now();
+    const bytes = await source.bytes();
+    const least = bytes.byteLength * source.instances;
+    await residency.enter(key, 2 * bytes.byteLength);
+    try {
+      const before = process.memoryUsage.rss();
+      const signature = await load(source, bytes);
+      if (!signature) throw new TypeError('a model is loaded in at least one worker');
+      const batchable = await warm(key, signature);
+      // What else goes on at the same time makes the process grow too.
+      const grown = Math.min(
+        process.memoryUsage.rss() - before,
+        source.instances * mostGrowth(bytes.byteLength),
+      );
+      // Who came in once can come in again.
+      const memoryBytes = Math.min(Math.max(grown, least), options.memoryBudgetBytes);
+      const lane = createLane({
+        key,
+        signature,
+        limits: batchable ? source.limits : { ...source.limits, maxRows: 1 },
+        runTimeoutMs: options.runTimeoutMs,
+        now: options.now,
+        onFailure: (reason) => options.log.warn({ key, reason }, 'a run failed'),
+      });
+      const model = hold(source, lane, memoryBytes);
+      models.set(key, model);
+      await residency.settle(key, memoryBytes, model);
+      return {
+        key,
+        signature,
+        batchable,
+        memoryBytes,
+        loadMs: performance.now() - startMs,
+        stats: lane.stats,
+        run(feeds, call) {
+          residency.touch(key);
+          const outputs = lane.submit(feeds, call);
+          pool.add(lane);
+          if (model.resident) pool.pump();
+          else void reload(model);
+          return outputs;
+        },
+        async close() {
+          while (model.busy || model.loading || model.leaving)
+            await new Promise((resolve) => setTimeout(resolve, 5));
+          models.delete(key);
+          await unload(key);
+          residency.leave(key);
+        },
+      };
+    } catch (error) {
+      await unload(key);
+      residency.leave(key);
+      throw error;
+    }
+  };
+
   return {
-    get memoryBytes() {
-      return used();
+    stats: {
+      get models() {
+        return residency.models;
+      },
+      get memoryBytes() {
+        return residency.bytes;
+      },
+      get loads() {
+        return loads;
+      },
+      get failedLoads() {
+        return failedLoads;
+      },
+      get evictions() {
+        return residency.evictions;
+      },
     },
     get stuck() {
       return pool.stuck;
     },
-    open: (source) =>
-      oneByOne(async () => {
-        const { first, memoryBytes, loadMs } = await load(source);
-        if (!first) throw new TypeError(`the model ${source.key} is open already`);
-        const { signature, warm } = first;
-        const lane = createLane({
-          key: source.key,
-          signature,
-          limits: warm.batchable ? source.limits : { ...source.limits, maxRows: 1 },
-          runTimeoutMs: options.runTimeoutMs,
-          now: options.now,
-          onFailure: (reason) => options.log.warn({ key: source.key, reason }, 'a run failed'),
-        });
-        const model: Resident = {
-          source,
-          lane,
-          memoryBytes,
-          lastUsedMs: options.now(),
-          resident: true,
-          loading: undefined,
-        };
-        models.set(source.key, model);
-        pool.lanes.set(source.key, lane);
-        return {
-          key: source.key,
-          signature,
-          batchable: warm.batchable,
-          memoryBytes,
-          loadMs,
-          stats: lane.stats,
-          run(feeds, call) {
-            model.lastUsedMs = options.now();
-            const outputs = lane.submit(feeds, call);
-            if (model.resident) pool.pump();
-            else void reload(model);
-            return outputs;
-          },
-          async close() {
-            while (lane.running > 0 || lane.queue.length > 0)
-              await new Promise((resolve) => setTimeout(resolve, 5));
-            models.delete(source.key);
-            pool.lanes.delete(source.key);
-            await unload(source.key);
-          },
-        };
-      }),
+    open: (source) => slots(() => open(source)),
     close: () => pool.stop(),
   };
 }
@@ -239,15 +304,6 @@ function loadError(cause: unknown): CodedError {
   return new CodedError('failed_precondition', 'MODEL_LOAD_FAILED', `the model cannot be loaded: ${reason}`, {
     cause,
   });
-}
-
-function budgetError(neededBytes: number, budgetBytes: number): CodedError {
-  return new CodedError(
-    'resource_exhausted',
-    'MEMORY_BUDGET',
-    `about ${neededBytes} bytes are needed and the budget of ${budgetBytes} bytes is in use`,
-    { retryAfterMs: 1000 },
-  );
 }
 
 function notLoadedError(cause: unknown): CodedError {

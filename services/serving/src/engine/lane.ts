@@ -39,6 +39,10 @@ export interface Lane {
   readonly stats: LaneStats;
   /** Runs now. */
   readonly running: number;
+  /** True while the model makes room: requests wait, and none is run. */
+  paused: boolean;
+  /** Settles when no run is under way. */
+  settled(): Promise<void>;
   /** Adds a request; the promise settles with its outputs. */
   submit(
     feeds: Feeds,
@@ -60,6 +64,7 @@ export function createLane(options: LaneOptions): Lane {
   let running = 0;
   let timeouts = 0;
   let restsUntilMs = 0;
+  let ended: PromiseWithResolvers<void> | undefined;
 
   const refuse = (jobs: readonly Job[], error: Error) => {
     stats.failures += jobs.length;
@@ -107,6 +112,10 @@ export function createLane(options: LaneOptions): Lane {
       settle(batch, error as Error);
     } finally {
       running -= 1;
+      if (running === 0) {
+        ended?.resolve();
+        ended = undefined;
+      }
     }
   };
 
@@ -114,8 +123,14 @@ export function createLane(options: LaneOptions): Lane {
     key: options.key,
     queue,
     stats,
+    paused: false,
     get running() {
       return running;
+    },
+    settled() {
+      if (running === 0) return Promise.resolve();
+      ended ??= Promise.withResolvers();
+      return ended.promise;
     },
     async submit(feeds, { deadlineMs, signal }) {
       const nowMs = options.now();

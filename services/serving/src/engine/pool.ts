@@ -20,7 +20,8 @@ export interface Pool {
   leastLoaded(count: number): Worker[];
   /** Gives free workers what waits in these lanes; call it whenever a lane got a request or a worker a session. */
   pump(): void;
-  readonly lanes: Map<string, Lane>;
+  /** Says that a request waits in this lane. */
+  add(lane: Lane): void;
   stop(): Promise<void>;
 }
 
@@ -28,7 +29,8 @@ export interface Pool {
 const stopMs = 2000;
 
 export function createPool(options: PoolOptions): Pool {
-  const lanes = new Map<string, Lane>();
+  // Those with requests that wait: among a thousand lanes few have any.
+  const waiting = new Set<Lane>();
   const workers: Worker[] = [];
   let stuck = 0;
   let stopped = false;
@@ -61,9 +63,10 @@ export function createPool(options: PoolOptions): Pool {
   const nextFor = (worker: Worker): Lane | undefined => {
     const nowMs = options.now();
     let best: Lane | undefined;
-    for (const key of worker.sessions) {
-      const lane = lanes.get(key);
-      if (!lane || (lane.queue.dueAtMs() ?? Number.POSITIVE_INFINITY) > nowMs) continue;
+    for (const lane of waiting) {
+      if (lane.queue.length === 0) waiting.delete(lane);
+      if (lane.paused || !worker.sessions.has(lane.key)) continue;
+      if ((lane.queue.dueAtMs() ?? Number.POSITIVE_INFINITY) > nowMs) continue;
       if (!best || (lane.queue.oldestMs() ?? 0) < (best.queue.oldestMs() ?? 0)) best = lane;
     }
     return best;
@@ -73,8 +76,14 @@ export function createPool(options: PoolOptions): Pool {
     if (stopped) return;
     for (const worker of workers) {
       if (worker.busy || !worker.alive) continue;
-      const run = nextFor(worker)?.dispatch(worker);
-      if (run) void run.then(pump);
+      const lane = nextFor(worker);
+      const run = lane?.dispatch(worker);
+      if (lane && run)
+        void run.then(() => {
+          // What failed together was put back, to run alone.
+          waiting.add(lane);
+          pump();
+        });
     }
     plan();
   };
@@ -84,7 +93,7 @@ export function createPool(options: PoolOptions): Pool {
     clearTimeout(timer);
     const nowMs = options.now();
     let dueMs = Number.POSITIVE_INFINITY;
-    for (const lane of lanes.values()) {
+    for (const lane of waiting) {
       const due = lane.queue.dueAtMs();
       if (due !== undefined && due > nowMs) dueMs = Math.min(dueMs, due);
     }
@@ -93,8 +102,8 @@ export function createPool(options: PoolOptions): Pool {
 
   return {
     workers,
-    lanes,
     pump,
+    add: (lane) => void waiting.add(lane),
     get stuck() {
       return stuck;
     },
