@@ -27,3 +27,8 @@ function distribution(): string {
     return process.platform;
   }
 }
+
+/** Resident memory without pages that processes share with each other, in MiB: what the machine has to have. */
+export function residentMiB(pid: number): number {
+  return Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0) / 1024;
+}

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startSuite } from '@millrace/cli';
 import { freePort, tempDir } from '@millrace/testing';
 import { startChild } from '../floors/child.ts';
+import { residentMiB } from '../machine.ts';
 import { atMost, type Row } from '../row.ts';
 
 const idleMs = 5_000;
@@ -25,7 +25,7 @@ const start: Row = {
         const pids = [...suite.services.values()].map(({ pid }) => pid ?? 0);
         const resident = [...pids, suite.nats.pid ?? 0]
           .filter((pid) => pid > 0)
-          .reduce((sum, pid) => sum + memoryOf(pid), 0);
+          .reduce((sum, pid) => sum + residentMiB(pid), 0);
         await suite.stop();
         return { s: seconds, 'MiB idle': resident };
       },
@@ -33,7 +33,7 @@ const start: Row = {
         const begun = performance.now();
         const child = await startChild(new URL('../floors/sqlite-commits.ts', import.meta.url));
         const seconds = (performance.now() - begun) / 1000;
-        const resident = memoryOf(child.process.pid ?? 0);
+        const resident = residentMiB(child.process.pid ?? 0);
         await child.stop();
         return { s: seconds, 'MiB idle': resident };
       },
@@ -41,10 +41,5 @@ const start: Row = {
     };
   },
 };
-
-/** Resident memory without pages that processes share with each other, in MiB: what the machine has to have. */
-function memoryOf(pid: number): number {
-  return Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0) / 1024;
-}
 
 export const rows: readonly Row[] = [start];

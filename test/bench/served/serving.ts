@@ -9,6 +9,8 @@ import { loaded, register } from '../../e2e/models.ts';
 /** Registry and serving with deployments, asked by ready-made messages, so that both sides of a row encode nothing. */
 export interface Serving {
   readonly millrace: Millrace;
+  /** The process of the serving service. */
+  readonly pid: number;
   /** Registers a model and serves it under the same name; answers when it is loaded. */
   deploy(name: string, model: Uint8Array, more?: DeploymentInit): Promise<void>;
   /** One unary call; answers the size of the response in bytes. */
@@ -37,6 +39,7 @@ export async function startServing(env: Readonly<Record<string, string>> = {}): 
   });
   return {
     millrace,
+    pid: suite.service('serving').pid ?? 0,
     async deploy(name, model, more = {}) {
       const { parent, registry, deployments } = millrace;
       await registry.createModel({ parent, modelId: name, model: {} });
