@@ -14,9 +14,16 @@ export function watchBlobs(
   damages: () => Pick<Damages, 'found' | 'repaired'> | undefined,
   onFailure: (error: unknown) => void,
 ): BlobStore {
+  /** What is being remembered of a blob: a repair waits for it, or it would be remembered as damaged afterwards. */
+  const noticing = new Map<Digest, Promise<void>>();
+
   function notice(digest: Digest, error: unknown): void {
-    if (isCoded(error, 'DIGEST_MISMATCH') && from(error).kind === 'data_loss')
-      damages()?.found('blob', digest, blobReason).catch(onFailure);
+    if (!isCoded(error, 'DIGEST_MISMATCH') || from(error).kind !== 'data_loss') return;
+    const found = damages()?.found('blob', digest, blobReason) ?? Promise.resolve();
+    const noticed = found.catch(onFailure).finally(() => {
+      if (noticing.get(digest) === noticed) noticing.delete(digest);
+    });
+    noticing.set(digest, noticed);
   }
   async function watching<T>(digest: Digest, work: Promise<T>): Promise<T> {
     try {
@@ -30,6 +37,7 @@ export function watchBlobs(
     ...store,
     async put(source, options) {
       const info = await store.put(source, options);
+      await noticing.get(info.digest);
       await damages()?.repaired('blob', info.digest);
       return info;
     },
