@@ -4,9 +4,9 @@ import type { RunSnapshotSchema } from '@millrace/contracts/tracking';
 import type { EventDraft } from '@millrace/documents';
 import { draft } from '@millrace/events';
 import type { Artifact } from './domain/artifact.ts';
+import type { BatchSummary } from './domain/batch-summary.ts';
 import type { DatasetInput } from './domain/dataset-input.ts';
 import type { Experiment, ExperimentChange } from './domain/experiment.ts';
-import { type Point, summarize } from './domain/metric.ts';
 import type { Pair } from './domain/pair.ts';
 import type { Run, RunChange } from './domain/run.ts';
 import { experimentName, runName, statusOf, timeOf, toMetric } from './messages.ts';
@@ -47,14 +47,22 @@ export const runDrafts = {
 };
 
 /** One event for a whole batch. */
-export function metricsLogged(run: Run, batch: string, points: readonly Point[], timeMs: number): EventDraft {
-  const { latest, ...summary } = summarize(points);
+export function metricsLogged(
+  run: Run,
+  batch: string,
+  pointCount: number,
+  { latest, minStep, maxStep }: BatchSummary,
+  timeMs: number,
+): EventDraft {
   return ofRun(trackingEvents.metricsLogged, run, timeMs, {
     run: runName(run.project, run.id),
     experiment: experimentName(run.project, run.experiment),
     batch,
-    ...summary,
-    latest: latest.map(toMetric),
+    pointCount,
+    keyCount: latest.length,
+    minStep,
+    maxStep,
+    latest: latest.slice(0, toldItems).map(toMetric),
   });
 }
 

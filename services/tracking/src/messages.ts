@@ -6,7 +6,6 @@ import {
   type DatasetInputSchema,
   type ExperimentSchema,
   LifecycleState,
-  type Metric,
   type MetricSchema,
   type RunSchema,
   RunStatus,
@@ -45,11 +44,6 @@ export function timeOf<K extends string>(field: K, ms: number | null): { [P in K
 
 export function toMetric(point: Point): MessageInitShape<typeof MetricSchema> {
   return { ...point, timestampMs: BigInt(point.timestampMs) };
-}
-
-export function fromMetric(metric: Metric, nowMs: number): Point {
-  const { key, value, step, timestampMs } = metric;
-  return { key, value, step, timestampMs: timestampMs === undefined ? nowMs : Number(timestampMs) };
 }
 
 export function toExperiment(found: Versioned<Experiment>): MessageInitShape<typeof ExperimentSchema> {

@@ -8,6 +8,7 @@ import { CodedError } from '@millrace/errors';
 import { createClient, grpcTransport } from '@millrace/rpc';
 import { tempDir } from '@millrace/testing';
 import { expect, test } from 'vitest';
+import { summarize } from '../src/domain/batch-summary.ts';
 import { toColumns } from '../src/domain/columns.ts';
 import { createRun } from '../src/domain/run.ts';
 import { metricsLogged } from '../src/drafts.ts';
@@ -95,8 +96,9 @@ test('a batch that never reached its run is shown by the sweep', async () => {
   await store.runs.insert(run, {});
   const points = [point(1), point(2)];
   const id = `p/${run.id}/r:lost`;
-  const batch = { ...toColumns(points), project: 'p', run: run.id, atMs: nowMs, bodyDigest: '' };
-  const emit = [metricsLogged(run, id, points, nowMs)];
+  const columns = toColumns(points, nowMs);
+  const batch = { ...columns, project: 'p', run: run.id, atMs: nowMs, bodyDigest: '' };
+  const emit = [metricsLogged(run, id, columns.count, summarize(columns), nowMs)];
   await documents.collection(batchesSpec).insert(id, batch, { emit });
 
   const job = settleMetrics(documents, store.batches, now);
@@ -123,7 +125,13 @@ test('a recorded batch is acknowledged although the disk has no room to note it,
     throw new CodedError('resource_exhausted', 'DISK_FULL', 'no space left');
   };
   const full = createBatches(documents, { ...store.runs, noteLatest }, Date.now);
-  const batch = { project: 'p', run: wanted.id, requestId: 'r', bodyDigest: 'd', points: [point(1)] };
+  const batch = {
+    project: 'p',
+    run: wanted.id,
+    requestId: 'r',
+    bodyDigest: 'd',
+    points: toColumns([point(1)], 0),
+  };
   const nothing = { params: [], tags: [], removedTags: [] };
   expect(await full.log({ ...batch, ...nothing })).toBe(false);
   expect(await full.log({ ...batch, ...nothing })).toBe(true);

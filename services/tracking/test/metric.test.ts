@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { summarize } from '../src/domain/batch-summary.ts';
 import { fromColumns, toColumns } from '../src/domain/columns.ts';
 import { downsample } from '../src/domain/downsample.ts';
-import { comparePoints, mergeLatest, type Point, summarize } from '../src/domain/metric.ts';
+import { comparePoints, mergeLatest, type Point } from '../src/domain/metric.ts';
 import { createSeries } from '../src/domain/series.ts';
 
 const values = fc.oneof(fc.double(), fc.constantFrom(Number.NaN, Infinity, -Infinity, 0, -0));
@@ -17,16 +18,24 @@ const points = fc.array(point, { maxLength: 60 });
 test('columns give back the points, NaN, infinities and the ends of int64 included', () => {
   fc.assert(
     fc.property(points, (list) => {
-      expect(fromColumns(toColumns(list))).toEqual(list);
+      expect(fromColumns(toColumns(list, 0))).toEqual(list);
       const only = new Set(['auc']);
-      expect(fromColumns(toColumns(list), only)).toEqual(list.filter((p) => p.key === 'auc'));
+      expect(fromColumns(toColumns(list, 0), only)).toEqual(list.filter((p) => p.key === 'auc'));
     }),
   );
 });
 
+test('a point without a time is logged for now', () => {
+  const list = [
+    { key: 'a', value: 1, step: 3n },
+    { key: 'a', value: 2, step: 4n, timestampMs: 7n },
+  ];
+  expect(fromColumns(toColumns(list, 5)).map((p) => p.timestampMs)).toEqual([5, 7]);
+});
+
 test('columns are read wherever their bytes begin', () => {
   const list = [{ key: 'a', value: 1.5, step: 3n, timestampMs: 7 }];
-  const columns = toColumns(list);
+  const columns = toColumns(list, 0);
   const shifted = (bytes: Uint8Array) => new Uint8Array([0, ...bytes]).subarray(1);
   const moved = {
     ...columns,
@@ -52,16 +61,17 @@ describe('the latest points', () => {
     );
   });
 
-  test('are summarized within bounds', () => {
-    const many = Array.from({ length: 500 }, (_, i) => ({
-      key: `k${i}`,
-      value: i,
-      step: BigInt(i),
-      timestampMs: 0,
-    }));
-    const summary = summarize(many);
-    expect(summary).toMatchObject({ pointCount: 500, keyCount: 500, minStep: 0n, maxStep: 499n });
-    expect(summary.latest).toHaveLength(100);
+  test('of a batch are those of its points, however they are kept', () => {
+    fc.assert(
+      fc.property(points, (list) => {
+        const { latest, minStep, maxStep } = summarize(toColumns(list, 0));
+        const expected = mergeLatest([], list) ?? [];
+        expect(latest.map((p) => p.key)).toEqual(expected.map((p) => p.key));
+        for (const [i, p] of latest.entries()) expect(comparePoints(p, expected[i] as Point)).toBe(0);
+        const steps = list.map((p) => p.step).sort((a, b) => (a < b ? -1 : 1));
+        expect([minStep, maxStep]).toEqual([steps[0] ?? 0n, steps.at(-1) ?? 0n]);
+      }),
+    );
   });
 });
 
@@ -69,7 +79,7 @@ test('a series orders its points as points are ordered, the ends of int64 includ
   fc.assert(
     fc.property(points, (list) => {
       const series = createSeries('loss');
-      expect(series.add(toColumns(list))).toBe(series.length);
+      expect(series.add(toColumns(list, 0))).toBe(series.length);
       const own = list.filter((p) => p.key === 'loss');
       expect(own.map((_, i) => series.point(i))).toEqual(own);
       for (const [i, a] of own.entries())
@@ -82,7 +92,7 @@ test('a series orders its points as points are ordered, the ends of int64 includ
 describe('down-sampling', () => {
   const chosenOf = (list: readonly Point[], most: number) => {
     const series = createSeries('m');
-    for (let at = 0; at < list.length; at += 70) series.add(toColumns(list.slice(at, at + 70)));
+    for (let at = 0; at < list.length; at += 70) series.add(toColumns(list.slice(at, at + 70), 0));
     return downsample(series, most).map(series.point);
   };
   const fields = {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  admitPoints,
+  admitMetrics,
   annotateRun,
   createRun,
   deleteRun,
@@ -113,20 +113,15 @@ describe('params and tags', () => {
     expect(() => annotateRun(fresh(), { ...nothing, params })).toThrow('at most 2000');
     const long = Array.from({ length: 600 }, (_, i) => ({ key: `p${i}`, value: 'x'.repeat(8000) }));
     expect(() => annotateRun(fresh(), { ...nothing, params: long })).toThrow('characters');
-    const points = Array.from({ length: 10_001 }, (_, i) => ({
-      key: `m${i}`,
-      value: 0,
-      step: 0n,
-      timestampMs: 0,
-    }));
-    expect(() => admitPoints(fresh(), points)).toThrow('at most 10000');
+    const keys = Array.from({ length: 10_001 }, (_, i) => `m${i}`);
+    expect(() => admitMetrics(fresh(), keys)).toThrow('at most 10000');
   });
 
   test('a deleted run takes nothing new, but logged points are still noted', () => {
     const run = deleteRun(fresh(), 5) as Run;
     const points = [{ key: 'm', value: 1, step: 0n, timestampMs: 0 }];
     expect(() => annotateRun(run, { ...nothing, tags: [{ key: 'a', value: 'b' }] })).toThrow('deleted');
-    expect(() => admitPoints(run, points)).toThrow('deleted');
+    expect(() => admitMetrics(run, ['m'])).toThrow('deleted');
     expect(() => updateRun(run, { displayName: 'x' }, 9)).toThrow('deleted');
     expect(noteLatest(run, points)?.metrics).toEqual(points);
     expect(restoreRun(run)?.deletedAtMs).toBeNull();

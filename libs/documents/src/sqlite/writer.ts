@@ -98,10 +98,10 @@ export function createWriter({ db, log, onFatal }: WriterOptions): Writer {
   function commit(group: readonly Waiting[]): readonly Outcome[] {
     if (refused) throw refused;
     try {
-      db.exec('BEGIN IMMEDIATE');
+      db.run('BEGIN IMMEDIATE');
       const outcomes = group.map(attempt);
       beforeCommit.publish(group.length);
-      db.exec('COMMIT');
+      db.run('COMMIT');
       afterCommit.publish(group.length);
       return outcomes;
     } catch (error) {
@@ -111,23 +111,23 @@ export function createWriter({ db, log, onFatal }: WriterOptions): Writer {
   }
 
   function attempt({ act }: Waiting): Outcome {
-    db.exec('SAVEPOINT one');
+    db.run('SAVEPOINT one');
     try {
       const value = act();
-      db.exec('RELEASE one');
+      db.run('RELEASE one');
       return { value };
     } catch (error) {
       // A full disk or an I/O error ends the whole transaction; then there is no savepoint to go back to.
       if (!db.inTransaction() || isFatal(error)) throw error;
-      db.exec('ROLLBACK TO one');
-      db.exec('RELEASE one');
+      db.run('ROLLBACK TO one');
+      db.run('RELEASE one');
       return { error };
     }
   }
 
   function undo(): void {
     try {
-      if (db.inTransaction()) db.exec('ROLLBACK');
+      if (db.inTransaction()) db.run('ROLLBACK');
     } catch {
       // What led here is the error that the callers get.
     }

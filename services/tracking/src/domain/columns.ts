@@ -23,8 +23,13 @@ export interface PointViews {
   readonly keyIndexes: Uint16Array;
 }
 
+/** A point as it is logged; its time is given or now. */
+export interface LoggedPoint extends Omit<Point, 'timestampMs'> {
+  readonly timestampMs?: bigint | number | undefined;
+}
+
 /** Puts points into columns. Typed arrays are little-endian on every machine that Node 24 runs on. */
-export function toColumns(points: readonly Point[]): PointColumns {
+export function toColumns(points: readonly LoggedPoint[], nowMs: number): PointColumns {
   const count = points.length;
   const places = new Map<string, number>();
   const keyIndexes = new Uint16Array(count);
@@ -41,7 +46,7 @@ export function toColumns(points: readonly Point[]): PointColumns {
     keyIndexes[i] = place;
     values[i] = value;
     steps[i] = step;
-    times[i] = timestampMs;
+    times[i] = timestampMs === undefined ? nowMs : Number(timestampMs);
   }
   if (places.size > 0xffff) throw new RangeError(`${places.size} keys do not fit a batch`);
   return {

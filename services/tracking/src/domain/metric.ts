@@ -17,9 +17,14 @@ export interface Point {
 export function comparePoints(a: Point, b: Point): number {
   if (a.step !== b.step) return a.step < b.step ? -1 : 1;
   if (a.timestampMs !== b.timestampMs) return a.timestampMs - b.timestampMs;
-  if (Number.isNaN(a.value)) return Number.isNaN(b.value) ? 0 : -1;
-  if (Number.isNaN(b.value)) return 1;
-  return a.value < b.value ? -1 : a.value > b.value ? 1 : 0;
+  return compareValues(a.value, b.value);
+}
+
+/** NaN before all numbers. */
+export function compareValues(a: number, b: number): number {
+  if (Number.isNaN(a)) return Number.isNaN(b) ? 0 : -1;
+  if (Number.isNaN(b)) return 1;
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /**
@@ -39,38 +44,4 @@ export function mergeLatest(
     changed = true;
   }
   return changed ? [...latest.values()].sort(byKey) : undefined;
-}
-
-/** The latest point of each metric among these, by key. */
-export function latestOf(points: readonly Point[]): readonly Point[] {
-  return mergeLatest([], points) ?? [];
-}
-
-/** What a batch of points is told as: bounded, however large the batch. */
-export interface BatchSummary {
-  readonly pointCount: number;
-  readonly keyCount: number;
-  /** The latest point of each metric in the batch, the first 100 by key. */
-  readonly latest: readonly Point[];
-  readonly minStep: bigint;
-  readonly maxStep: bigint;
-}
-
-const summaryKeys = 100;
-
-export function summarize(points: readonly Point[]): BatchSummary {
-  const latest = latestOf(points);
-  let minStep = points[0]?.step ?? 0n;
-  let maxStep = minStep;
-  for (const { step } of points) {
-    if (step < minStep) minStep = step;
-    if (step > maxStep) maxStep = step;
-  }
-  return {
-    pointCount: points.length,
-    keyCount: latest.length,
-    latest: latest.slice(0, summaryKeys),
-    minStep,
-    maxStep,
-  };
 }

@@ -149,11 +149,11 @@ export function annotateRun(run: Run, { params, tags, removedTags }: Annotations
   return changeOf(run, withinLimits(next));
 }
 
-/** Refuses points that the run has no room for, before anything is written. */
-export function admitPoints(run: Run, points: readonly Point[]): void {
+/** Refuses points of metrics that the run has no room for, before anything is written. */
+export function admitMetrics(run: Run, logged: readonly string[]): void {
   refuseDeleted(run);
   const keys = new Set(run.metrics.map((point) => point.key));
-  for (const { key } of points) keys.add(key);
+  for (const key of logged) keys.add(key);
   if (keys.size > limits.metricKeys) throw full('metrics', keys.size, limits.metricKeys);
 }
 

@@ -1,5 +1,5 @@
 import { type PointColumns, type PointViews, viewsOf } from './columns.ts';
-import type { Point } from './metric.ts';
+import { compareValues, type Point } from './metric.ts';
 
 /** Points of one metric in columns, as many as have been added; they are named by their index. */
 export interface Series {
@@ -204,11 +204,4 @@ function pick({ values, steps, times }: Part, indexes: readonly number[]): Part 
     picked.times[to] = times[from]!;
   }
   return picked;
-}
-
-/** NaN before all numbers. */
-function compareValues(a: number, b: number): number {
-  if (Number.isNaN(a)) return Number.isNaN(b) ? 0 : -1;
-  if (Number.isNaN(b)) return 1;
-  return a < b ? -1 : a > b ? 1 : 0;
 }

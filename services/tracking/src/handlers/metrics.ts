@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import type { TrackingService } from '@millrace/contracts/tracking';
 import type { Handlers } from '@millrace/rpc';
 import { z } from 'zod';
-import { fromMetric, toMetric } from '../messages.ts';
+import { toColumns } from '../domain/columns.ts';
+import { toMetric } from '../messages.ts';
 import { historyPage, historySeries } from '../store/history.ts';
 import type { TrackingStore } from '../store/open.ts';
 import { createPageTokens, pageSizeOf } from './page.ts';
@@ -26,8 +27,7 @@ export function metricHandlers(
       const { project, id } = parseRun(request.name, 'name');
       const { requestId, params, tags, removedTags } = request;
       const bodyDigest = createHash('sha256').update(body!).digest('hex');
-      const nowMs = now();
-      const points = request.metrics.map((metric) => fromMetric(metric, nowMs));
+      const points = toColumns(request.metrics, now());
       const batch = { project, run: id, requestId, bodyDigest, points, params, tags, removedTags };
       return { duplicate: await batches.log(batch) };
     },

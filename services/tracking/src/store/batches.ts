@@ -1,8 +1,8 @@
 import { type DocumentStore, newId, type Page, type Versioned } from '@millrace/documents';
 import { CodedError, isCoded } from '@millrace/errors';
-import { fromColumns, toColumns } from '../domain/columns.ts';
-import { latestOf, type Point } from '../domain/metric.ts';
-import { type Annotations, admitPoints, annotateRun } from '../domain/run.ts';
+import { type BatchSummary, summarize } from '../domain/batch-summary.ts';
+import type { PointColumns } from '../domain/columns.ts';
+import { type Annotations, admitMetrics, annotateRun } from '../domain/run.ts';
 import { metricsLogged } from '../drafts.ts';
 import { type Batch, batchesSpec } from './collections.ts';
 import type { Runs } from './runs.ts';
@@ -14,7 +14,7 @@ export interface BatchToLog extends Annotations {
   readonly requestId: string;
   /** SHA-256 of the request. */
   readonly bodyDigest: string;
-  readonly points: readonly Point[];
+  readonly points: PointColumns;
 }
 
 export type Batches = ReturnType<typeof createBatches>;
@@ -34,9 +34,9 @@ export function createBatches(store: DocumentStore, runs: Runs, now: () => numbe
 
   async function note(
     { project, run }: Pick<Batch, 'project' | 'run'>,
-    points: readonly Point[],
+    { latest }: BatchSummary,
   ): Promise<void> {
-    if (points.length > 0) await runs.noteLatest(project, run, latestOf(points));
+    if (latest.length > 0) await runs.noteLatest(project, run, latest);
   }
 
   return {
@@ -47,21 +47,25 @@ export function createBatches(store: DocumentStore, runs: Runs, now: () => numbe
       const id = `${project}/${run}/${requestId ? `r:${requestId}` : `n:${newId()}`}`;
       const known = requestId ? await batches.get(id) : undefined;
       if (known) {
-        refuseOther(known, wanted);
-        await note(known.doc, points).catch(leaveToSweep);
+        refuseOther(known.doc, wanted);
+        await note(known.doc, summarize(known.doc)).catch(leaveToSweep);
         return true;
       }
-      admitPoints(doc, points);
+      admitMetrics(doc, points.keys);
       const guard = requestId ? { requestId: `LogBatch:${requestId}` } : {};
       if (annotates(wanted)) await runs.change(project, run, (before) => annotateRun(before, wanted), guard);
-      if (points.length === 0 && !requestId) return false;
+      if (points.count === 0 && !requestId) return false;
 
       const atMs = now();
-      const batch = { ...toColumns(points), project, run, atMs, bodyDigest: wanted.bodyDigest };
-      const emit = points.length > 0 ? [metricsLogged(doc, id, points, atMs)] : [];
-      const stored = await batches.insert(id, batch, { ...guard, emit });
-      refuseOther(stored, wanted);
-      await note(stored.doc, points).catch(leaveToSweep);
+      const batch = { ...points, project, run, atMs, bodyDigest: wanted.bodyDigest };
+      const summary = summarize(points);
+      const emit = points.count > 0 ? [metricsLogged(doc, id, points.count, summary, atMs)] : [];
+      // The id tells a first try from the others, so the batch need not remember its request.
+      const stored = await batches.upsert(id, (found) => (found ? undefined : { doc: batch, emit }));
+      const kept = stored?.doc ?? batch;
+      refuseOther(kept, wanted);
+      // Another try of the same request may have been first, with its own times for points without one.
+      await note(kept, kept === batch ? summary : summarize(kept)).catch(leaveToSweep);
       return false;
     },
 
@@ -70,7 +74,7 @@ export function createBatches(store: DocumentStore, runs: Runs, now: () => numbe
     /** Shows a batch's latest points on its run, if they are not yet. */
     async settle(id: string): Promise<void> {
       const found = await batches.get(id);
-      if (found) await note(found.doc, fromColumns(found.doc));
+      if (found) await note(found.doc, summarize(found.doc));
     },
 
     /** The batches of a run in the order in which they were logged. */
@@ -93,8 +97,8 @@ function annotates({ params, tags, removedTags }: Annotations): boolean {
   return params.length + tags.length + removedTags.length > 0;
 }
 
-function refuseOther(known: Versioned<Batch>, { bodyDigest, requestId }: BatchToLog): void {
-  if (known.doc.bodyDigest === bodyDigest) return;
+function refuseOther(known: Batch, { bodyDigest, requestId }: BatchToLog): void {
+  if (known.bodyDigest === bodyDigest) return;
   const message = `request_id ${requestId} was used before with another body; use a new one for another request`;
   throw new CodedError('already_exists', 'REQUEST_ID_REUSED', message, { details: { requestId } });
 }
