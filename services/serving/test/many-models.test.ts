@@ -108,6 +108,18 @@ describe('more models than memory holds', () => {
     await engine.close();
   }, 30_000);
 
+  it('load on a fresh worker when the one that should load them hangs', async () => {
+    const engine = createEngine({ ...settings, workers: 1, runTimeoutMs: 400, maxModels: 2 });
+    const { models } = await openMany(engine, 2);
+    const loop = await engine.open({ key: 'loop', bytes: async () => loopModel(), instances: 1, limits });
+    expect(await ask(models[1]!, 2)).toBe(2);
+    const hangs = expect(ask(loop, 3_000_000)).rejects.toMatchObject({ code: 'RUN_TIMEOUT' });
+    expect(await ask(models[0]!, 2)).toBe(0);
+    await hangs;
+    expect(await ask(models[1]!, 3)).toBe(3);
+    await engine.close();
+  }, 30_000);
+
   it('tell clearly that one cannot be loaded again, hold nobody else up, and come back with their file', async () => {
     const engine = createEngine({ ...settings, maxModels: 1 });
     const { models, broken } = await openMany(engine, 3);

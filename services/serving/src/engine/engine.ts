@@ -87,6 +87,8 @@ interface Held extends Tenant {
 /** What loading a model can add beside its own size: the graph, prepacked weights, what ONNX Runtime keeps. */
 const mostGrowth = (modelBytes: number) => 4 * modelBytes + 1024 ** 2;
 
+const loadsPerWorker = 4;
+
 export function createEngine(options: EngineOptions): Engine {
   const models = new Map<string, Held>();
   let [loads, failedLoads] = [0, 0];
@@ -104,8 +106,8 @@ export function createEngine(options: EngineOptions): Engine {
     },
   });
   const residency = createResidency({ maxModels: options.maxModels, maxBytes: options.memoryBudgetBytes });
-  // A load keeps its worker from running models: as many at once as there are workers.
-  const slots = createSlots(options.workers);
+  // While one load computes in a worker, others read their files and wait for room.
+  const slots = createSlots(loadsPerWorker * options.workers);
   const holders = (key: string) => pool.workers.filter((worker) => worker.sessions.has(key));
 
   const unload = async (key: string) => {
@@ -141,7 +143,8 @@ export function createEngine(options: EngineOptions): Engine {
     let batchable = true;
     for (const worker of holders(key))
       try {
-        const run = (inputs: Tensor[]) => worker.run(key, inputs, options.runTimeoutMs);
+        // Others may have asked for this worker meanwhile.
+        const run = (inputs: Tensor[]) => worker.run(key, inputs, options.runTimeoutMs).finally(pool.pump);
         batchable = (await warmUp(signature, run)).batchable && batchable;
       } catch (error) {
         failedLoads += 1;
@@ -158,11 +161,18 @@ export function createEngine(options: EngineOptions): Engine {
       if (models.get(key) !== model) return;
       // Those who waited may have gone away.
       if (!model.resident && model.lane.queue.length === 0) return;
+      const bytes = model.source.bytes();
+      bytes.catch(() => undefined);
       if (model.resident) residency.hold(key);
       else await residency.enter(key, model.memoryBytes);
       model.resident = true;
       // It was warmed up when it was opened: the first request need not wait for that again.
-      await load(model.source, await model.source.bytes());
+      const file = await bytes;
+      await load(model.source, file).catch((error: CodedError) => {
+        // It waited behind a run that hung; there is a fresh worker now.
+        if (error.cause instanceof WorkerLostError) return load(model.source, file);
+        throw error;
+      });
     })
       .catch((error: unknown) => {
         options.log.warn({ err: error, key }, 'a model could not be loaded again');

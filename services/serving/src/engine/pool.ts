@@ -74,8 +74,9 @@ export function createPool(options: PoolOptions): Pool {
 
   const pump = () => {
     if (stopped) return;
-    for (const worker of workers) {
-      if (worker.busy || !worker.alive) continue;
+    // A worker that loads a model takes a run behind it, if no other one can.
+    const free = workers.filter((worker) => worker.alive && !worker.busy);
+    for (const worker of free.sort((a, b) => Number(a.working) - Number(b.working))) {
       const lane = nextFor(worker);
       const run = lane?.dispatch(worker);
       if (lane && run)
@@ -111,7 +112,7 @@ export function createPool(options: PoolOptions): Pool {
     async stop() {
       stopped = true;
       clearTimeout(timer);
-      const busy = workers.some((worker) => worker.busy);
+      const busy = workers.some((worker) => worker.working);
       const ended = Promise.all(workers.map((worker) => worker.stop()));
       if (busy) onStuck(ended);
       await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, stopMs).unref())]);

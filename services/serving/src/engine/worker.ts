@@ -21,8 +21,10 @@ export class RunTimeoutError extends Error {
 export interface Worker {
   /** Sessions it holds. */
   readonly sessions: ReadonlySet<string>;
-  /** Whether it computes. */
+  /** Whether it runs a model. What is sent while it loads or unloads one waits its turn in the thread. */
   readonly busy: boolean;
+  /** Whether its thread has anything to do, loads with it. */
+  readonly working: boolean;
   /** Whether it can still be used. */
   readonly alive: boolean;
   load(session: string, model: Uint8Array<ArrayBuffer>, timeoutMs: number): Promise<Signature>;
@@ -30,6 +32,14 @@ export interface Worker {
   unload(session: string, timeoutMs: number): Promise<void>;
   /** Takes no more work, and ends the thread when it has finished what it has; settles then. */
   stop(): Promise<void>;
+}
+
+type Done = Extract<ThreadAnswer, { ok: true }>;
+
+interface Call {
+  resolve(answer: Done): void;
+  reject(error: Error): void;
+  readonly timeoutMs: number;
 }
 
 interface Events {
@@ -47,24 +57,37 @@ export function startWorker(settings: ThreadSettings & { readonly heapMb: number
     env: {},
   });
   thread.unref();
-  const waiting = new Map<
-    number,
-    { resolve(answer: Extract<ThreadAnswer, { ok: true }>): void; reject(error: Error): void }
-  >();
+  // In the order in which the thread takes them.
+  const waiting = new Map<number, Call>();
+  let watch: NodeJS.Timeout | undefined;
   const sessions = new Set<string>();
   let nextId = 1;
   let alive = true;
   let stopping = false;
   // What the thread still works on, also when nobody waits for it any more.
   let pending = 0;
+  let runs = 0;
   let idle = Promise.withResolvers<void>();
 
-  const lose = (why: Error) => {
+  const lose = (why: Error, whyOthers = why) => {
     if (!alive) return;
     alive = false;
-    for (const call of waiting.values()) call.reject(why);
+    clearTimeout(watch);
+    for (const call of waiting.values()) call.reject(whyOthers);
     waiting.clear();
     if (!stopping) events.onLost(worker, why);
+  };
+  /** Gives what the thread works on its time; what is behind it gets its own later. */
+  const watchFirst = () => {
+    clearTimeout(watch);
+    const [first] = waiting.values();
+    if (!first) return;
+    watch = setTimeout(() => {
+      const stuck = new RunTimeoutError(`no answer within ${first.timeoutMs} ms`);
+      first.reject(stuck);
+      lose(stuck, new WorkerLostError('the worker was given up', { cause: stuck }));
+      events.onStuck(end());
+    }, first.timeoutMs);
   };
   thread.on('error', (error) => lose(new WorkerLostError('the worker failed', { cause: error })));
   thread.on('messageerror', (error) => lose(new WorkerLostError('the worker failed', { cause: error })));
@@ -74,6 +97,7 @@ export function startWorker(settings: ThreadSettings & { readonly heapMb: number
     if (pending === 0) idle.resolve();
     const call = waiting.get(answer.id);
     waiting.delete(answer.id);
+    if (alive) watchFirst();
     if (answer.ok) call?.resolve(answer);
     else call?.reject(new ModelRunError(answer.message));
   });
@@ -88,21 +112,21 @@ export function startWorker(settings: ThreadSettings & { readonly heapMb: number
   const ask = (body: Body, transfer: ArrayBuffer[], timeoutMs: number) => {
     if (!alive) return Promise.reject(new WorkerLostError('the worker is gone'));
     const id = nextId++;
-    const { promise, resolve, reject } = Promise.withResolvers<Extract<ThreadAnswer, { ok: true }>>();
-    waiting.set(id, { resolve, reject });
-    const timer = setTimeout(() => {
-      lose(new RunTimeoutError(`no answer within ${timeoutMs} ms`));
-      events.onStuck(end());
-    }, timeoutMs);
+    const { promise, resolve, reject } = Promise.withResolvers<Done>();
+    waiting.set(id, { resolve, reject, timeoutMs });
+    if (waiting.size === 1) watchFirst();
     if (pending++ === 0) idle = Promise.withResolvers();
     thread.postMessage({ id, ...body } satisfies ThreadRequest, transfer);
-    return promise.finally(() => clearTimeout(timer));
+    return promise;
   };
 
   const worker: Worker = {
     sessions,
     get busy() {
-      return waiting.size > 0;
+      return runs > 0;
+    },
+    get working() {
+      return pending > 0;
     },
     get alive() {
       return alive;
@@ -116,8 +140,13 @@ export function startWorker(settings: ThreadSettings & { readonly heapMb: number
       const buffers = inputs.flatMap(({ data }) =>
         data instanceof Uint8Array ? [data.buffer as ArrayBuffer] : [],
       );
-      const { outputs } = await ask({ kind: 'run', session, inputs }, buffers, timeoutMs);
-      return outputs ?? [];
+      runs += 1;
+      try {
+        const { outputs } = await ask({ kind: 'run', session, inputs }, buffers, timeoutMs);
+        return outputs ?? [];
+      } finally {
+        runs -= 1;
+      }
     },
     async unload(session, timeoutMs) {
       sessions.delete(session);
