@@ -1,6 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Bus, connectBus } from '@millrace/events';
-import { freePort, startNats, startService, type TestService, tempDir } from '@millrace/testing';
+import {
+  freePort,
+  startNats,
+  startService,
+  type TestNats,
+  type TestService,
+  tempDir,
+} from '@millrace/testing';
 import { type BatchLoad, startBatchLoad } from './batch-load.ts';
 import type { Chance, Outcome } from './scenario.ts';
 import { batchesInStream } from './streams.ts';
@@ -11,7 +18,11 @@ const moments = { 'relay.before-publish': [60, 150], 'relay.after-publish': [10,
 export interface RelayKills {
   readonly point: keyof typeof moments;
   /** Done to what the killed service left behind, before it is started again. */
-  readonly between?: (service: Pick<TestService, 'name' | 'dataDir'>, bus: Bus) => Promise<void>;
+  readonly between?: (
+    service: Pick<TestService, 'name' | 'dataDir'>,
+    bus: Bus,
+    nats: TestNats,
+  ) => Promise<void>;
 }
 
 /** Kills tracking where its relay is at a race point, under load, and looks into the stream: three times, a control once. */
@@ -33,7 +44,7 @@ export async function killRelay(chance: Chance, { point, between }: RelayKills):
       load ??= await startBatchLoad({ address: `127.0.0.1:${place.port}`, clients: 8, restMs: 10 });
       await tracking?.reached;
       await tracking?.kill9();
-      await between?.({ name: 'tracking', dataDir: folder.path }, bus);
+      await between?.({ name: 'tracking', dataDir: folder.path }, bus, nats);
     }
     await using _ = await startService('tracking', place);
     await load?.stop();
@@ -51,9 +62,20 @@ function diedEarly(error: unknown): undefined {
   if (!String(error).includes('race point')) throw error;
 }
 
-/** Lets the stream of tracking forget the ids it knows: what it would do by itself after its window of ten minutes. */
-export async function outlastWindow(bus: Bus): Promise<void> {
+/**
+ * Lets the stream of tracking forget the ids it knows: what it would do by itself after its window of ten minutes. A server
+ * that starts again remembers the ids of the window alone; one that runs forgets them when it finds the time.
+ */
+export async function outlastWindow(bus: Bus, nats: TestNats): Promise<void> {
   const manager = await bus.manager();
   await manager.streams.update('MILLRACE_TRACKING', { duplicate_window: 100e6 });
   await sleep(500);
+  const reconnected = new Promise<void>((resolve) => {
+    const off = bus.onConnect(() => {
+      off();
+      resolve();
+    });
+  });
+  await nats.restart();
+  await reconnected;
 }

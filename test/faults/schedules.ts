@@ -37,7 +37,7 @@ export async function missTimes(outages: readonly Outage[], kills: number, chanc
   await using folder = tempDir();
   const clock = join(folder.path, 'clock');
   const set = (time: string) => shiftClock(clock, Date.parse(time) - Date.now());
-  set(outages[0]!.from);
+  await set(outages[0]!.from);
   await using at = await startWorkshop({ ...clockEnv(clock), LEASE_MS: '2000' });
   const { pipelines, schedules, parent } = at.millrace;
   const pipeline = `${parent}/pipelines/scheduled`;
@@ -45,14 +45,14 @@ export async function missTimes(outages: readonly Outage[], kills: number, chanc
   const expected: string[] = [];
   const started: string[] = [];
   for (const outage of outages) {
-    set(outage.from);
+    await set(outage.from);
     for (const { id, cron, timeZone = '', catchUp } of outage.schedules) {
       const name = `${parent}/schedules/${id}`;
       const rest = { cron, timeZone, catchUp, overlap: Overlap.ALLOW };
       await schedules.applySchedule({ schedule: { name, pipeline, ...rest } });
     }
     await at.service.kill9();
-    set(outage.to);
+    await set(outage.to);
     for (let kill = 0; kill < kills; kill++) {
       await at.service.restart();
       await sleep(chance.between(0, 300));

@@ -1,4 +1,5 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
  * Loaded before a service's own code (`NODE_OPTIONS=--import`): moves its wall clock by as many milliseconds as stand in a
@@ -12,8 +13,19 @@ export const clockEnv = (file: string) => ({
   [variable]: file,
 });
 
-/** Moves the clock of the services that follow this file. */
-export const shiftClock = (file: string, byMs: number): void => writeFileSync(file, String(byMs));
+/** How often a service looks at the file, in milliseconds. */
+const lookMs = 5;
+
+/**
+ * Moves the clock of the services that follow this file; settles when they all have looked. A call that begins before and
+ * is served afterwards would be too late by its own deadline.
+ */
+export async function shiftClock(file: string, byMs: number): Promise<void> {
+  // Whoever reads meanwhile reads the one or the other, never an empty file.
+  writeFileSync(`${file}.next`, String(byMs));
+  renameSync(`${file}.next`, file);
+  await sleep(4 * lookMs);
+}
 
 const followed = process.env[variable];
 if (followed) {
@@ -21,7 +33,7 @@ if (followed) {
   let byMs = 0;
   let readMs = Number.NEGATIVE_INFINITY;
   const now = () => {
-    if (performance.now() - readMs > 5) {
+    if (performance.now() - readMs > lookMs) {
       readMs = performance.now();
       byMs = Number(readFileSync(followed, 'utf8'));
     }

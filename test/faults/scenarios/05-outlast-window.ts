@@ -44,7 +44,7 @@ async function publishTwice(chance: Chance): Promise<Effects> {
     await tracking.reached;
     await tracking.kill9();
     const created = creating.stop();
-    await outlastWindow(bus);
+    await outlastWindow(bus, nats);
     await using _ = await startService('tracking', place);
     const runs = await created;
     const held = await until(

@@ -15,7 +15,7 @@ const length = 6;
 async function jump(chance: Chance, jumpsMs: readonly number[], timeoutMs: number): Promise<Outcome> {
   await using folder = tempDir();
   const clock = join(folder.path, 'clock');
-  shiftClock(clock, 0);
+  await shiftClock(clock, 0);
   await using at = await startWorkshop({ ...clockEnv(clock), LEASE_MS: '2000', SCAN_MS: '200' });
   const steps = Array.from({ length: chains * length }, (_, i) => {
     const fails = i % 4 === 1 ? '[ $MILLRACE_ATTEMPT -gt 1 ] || exit 1' : '';
@@ -28,7 +28,7 @@ async function jump(chance: Chance, jumpsMs: readonly number[], timeoutMs: numbe
   for (const [i, byMs] of jumpsMs.entries()) {
     await until(() => linesOf(at, 'starts').length >= 3 + 4 * i, { what: 'steps' });
     await sleep(chance.between(0, 400));
-    shiftClock(clock, byMs);
+    await shiftClock(clock, byMs);
   }
   const run = await finished(at.millrace, name);
   const tasks = await tasksOf(at.millrace, name);
