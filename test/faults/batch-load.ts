@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isCoded } from '@millrace/errors';
 import { connect, type Millrace } from '@millrace/sdk';
 import { until } from '@millrace/testing';
+import { insist } from './insist.ts';
 
 /** Clients that log batches of points to tracking, each its own steps one after the other, whatever happens. */
 export interface BatchLoad {
@@ -129,11 +130,12 @@ export async function answers({ millrace }: BatchLoad): Promise<void> {
 export async function readPoints({ millrace, runs }: BatchLoad): Promise<string[]> {
   const points: string[] = [];
   for (const name of runs) {
-    const keys = millrace.tracking.listMetricKeys({ parent: name, pageSize: 1_000 });
+    const keys = insist(() => millrace.tracking.listMetricKeys({ parent: name, pageSize: 1_000 }));
     const { metrics } = await keys.catch(noneOfALostRun);
     for (const { key } of metrics)
       for (let pageToken = ''; ; ) {
-        const page = await millrace.tracking.getMetricHistory({ name, key, pageSize: 10_000, pageToken });
+        const request = { name, key, pageSize: 10_000, pageToken };
+        const page = await insist(() => millrace.tracking.getMetricHistory(request));
         for (const { step } of page.points) points.push(`${key}/${step}`);
         pageToken = page.nextPageToken;
         if (pageToken === '') break;

@@ -2,6 +2,7 @@ import { type Context, catalogue } from '@millrace/contracts';
 import type { RecordedEvent } from '@millrace/contracts/common';
 import { connectBus, tail } from '@millrace/events';
 import type { Millrace } from '@millrace/sdk';
+import { insist } from '../insist.ts';
 
 const contexts: readonly Context[] = [
   'tracking',
@@ -21,7 +22,9 @@ export async function readRecord(
   const log = millrace.eventLog(context);
   const events: RecordedEvent[] = [];
   for (let afterSequence = 0n; ; ) {
-    const page = await log.listEvents({ afterSequence, types: [...types], pageSize: 200 });
+    const request = { afterSequence, types: [...types], pageSize: 200 };
+    // A channel takes some seconds to come back to a service that was killed.
+    const page = await insist(() => log.listEvents(request));
     if (page.events.length === 0) return events;
     events.push(...page.events);
     afterSequence = page.lastSequence;

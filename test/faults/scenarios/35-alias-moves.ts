@@ -145,7 +145,7 @@ async function judge(
       breaches.push(`revision ${revision} does not begin where the one before it ended`);
   });
   const name = moves[0]!.name;
-  const { moves: kept } = await millrace.registry.listAliasMoves({ name, pageSize: 1000 });
+  const { moves: kept } = await insist(() => millrace.registry.listAliasMoves({ name, pageSize: 1000 }));
   const revisions = new Map<string, number[]>();
   for (const { comment, revision } of kept)
     revisions.set(comment, [...(revisions.get(comment) ?? []), Number(revision)]);
