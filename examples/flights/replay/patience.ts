@@ -28,7 +28,7 @@ export async function insist<T>(
 export async function waitFor<T>(
   what: string,
   probe: () => Promise<T | undefined>,
-  timeoutMs = 120_000,
+  timeoutMs = 300_000,
 ): Promise<T> {
   const end = Date.now() + timeoutMs;
   for (;;) {
