@@ -36,7 +36,13 @@ export async function build(config: Config<typeof settings>, deps: Deps): Promis
     .map((root) => root.trim())
     .filter((root) => root !== '');
   const sources = createSources(store, blobs, { roots, engine });
-  const cacheOptions = { maxKeys: config.ONLINE_CACHE_KEYS, maxAgeMs: config.ONLINE_CACHE_MS, now };
+  const { foreignWrites } = store.documents;
+  const cacheOptions = {
+    maxKeys: config.ONLINE_CACHE_KEYS,
+    maxAgeMs: config.ONLINE_CACHE_MS,
+    foreignWrites,
+    now,
+  };
   const cache = createKeyCache(store.online, cacheOptions);
   const horizonUs = config.ONLINE_HORIZON_HOURS * hourUs;
   const writer = createOnlineWriter(store, cache, horizonUs);

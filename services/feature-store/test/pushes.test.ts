@@ -9,7 +9,7 @@ import { keyOf } from '../src/domain/key.ts';
 import { hourUs } from '../src/domain/time.ts';
 import { createKeyCache } from '../src/online/key-cache.ts';
 import { createPushes } from '../src/online/pushes.ts';
-import { reader } from '../src/online/read.ts';
+import { readColumns } from '../src/online/read.ts';
 import { createOnlineWriter, generationOf, onlineId } from '../src/online/write.ts';
 import { collections } from '../src/store/collections.ts';
 import { readSide } from '../src/store/online-doc.ts';
@@ -78,7 +78,9 @@ function process(
       return store.online.upsert(id, ...rest);
     },
   };
-  const cache = createKeyCache(online, { maxKeys: 0, maxAgeMs: 0, now: () => nowMs });
+  const cache = createKeyCache(online, {
+    ...{ maxKeys: 0, maxAgeMs: 0, now: () => nowMs, foreignWrites: async () => undefined },
+  });
   const writer = createOnlineWriter({ ...store, online }, cache, 48 * hourUs);
   return createPushes({ ...store, views }, blobs, writer, () => nowMs);
 }
@@ -104,7 +106,8 @@ async function count(user: string, version = 1): Promise<number> {
   const id = onlineId(generationOf(at), keyOf([user])!);
   const doc = (await store.online.get(id))?.doc;
   const state = doc && [readSide(doc.batch), readSide(doc.pushed)];
-  return Number(reader(at, ['n'])(state, base + hourUs / 2)[0]!.value ?? 0);
+  const [column] = readColumns(at, ['n'], [state], [base + hourUs / 2]);
+  return Number(column!.cells[0] ?? 0);
 }
 
 const full = new CodedError('resource_exhausted', 'DISK_FULL', 'the disk is full');

@@ -1,4 +1,5 @@
 import { add, addLimbs, addSquare, type ExactSum, toDouble, total, unitsOf, zero } from './exact.ts';
+import type { Measure } from './plan.ts';
 
 /** The functions of windows. */
 export const aggregateFunctions = ['count', 'sum', 'mean', 'min', 'max', 'stddev'] as const;
@@ -21,13 +22,15 @@ export const emptyAggregate = (): Aggregate => ({
   max: Number.NEGATIVE_INFINITY,
 });
 
-/** Takes a value in; NaN stands for null, and what has no units is left out as well. */
-export function addValue(into: Aggregate, value: number, places: number): void {
+type Kept = Pick<Measure, 'places' | 'squared'>;
+
+/** Takes a value in; NaN stands for null, and what has no units is left out as well. Squares are 0 where nobody needs them. */
+export function addValue(into: Aggregate, value: number, { places, squared }: Kept): void {
   const units = unitsOf(value, places);
   if (units === undefined) return;
   into.count += 1;
   add(into.sum, units);
-  addSquare(into.squares, units);
+  if (squared) addSquare(into.squares, units);
   if (value < into.min) into.min = value;
   if (value > into.max) into.max = value;
 }
@@ -36,10 +39,15 @@ export function addValue(into: Aggregate, value: number, places: number): void {
 export const storedWidth = 9;
 
 /** Unites with an aggregate that is stored from `at` on. */
-export function addStored(into: Aggregate, data: Float64Array, at: number): void {
+export function addStored(
+  into: Aggregate,
+  data: Float64Array,
+  at: number,
+  { squared }: Pick<Measure, 'squared'>,
+): void {
   into.count += data[at]!;
   addLimbs(into.sum, data[at + 1]!, data[at + 2]!, data[at + 3]!);
-  addLimbs(into.squares, data[at + 4]!, data[at + 5]!, data[at + 6]!);
+  if (squared) addLimbs(into.squares, data[at + 4]!, data[at + 5]!, data[at + 6]!);
   into.min = Math.min(into.min, data[at + 7]!);
   into.max = Math.max(into.max, data[at + 8]!);
 }

@@ -62,7 +62,7 @@ function takeRaw({ raw }: Layer, plan: ViewPlan, at: number, states: readonly Wi
       state.rows += 1;
       state.newest = Math.max(state.newest, raw[i]!);
       for (let c = 0; c < plan.measures.length; c++) {
-        addValue(state.measures[c]!, raw[i + 1 + c]!, plan.measures[c]!.places);
+        addValue(state.measures[c]!, raw[i + 1 + c]!, plan.measures[c]!);
       }
     }
   }
@@ -78,7 +78,7 @@ function takeTiles({ tiles }: Layer, plan: ViewPlan, at: number, states: readonl
       state.rows += tiles[i + 2]!;
       state.newest = Math.max(state.newest, tiles[i + 3]!);
       for (let c = 0; c < plan.measures.length; c++) {
-        addStored(state.measures[c]!, tiles, i + tileHead + c * storedWidth);
+        addStored(state.measures[c]!, tiles, i + tileHead + c * storedWidth, plan.measures[c]!);
       }
     }
   }

@@ -69,7 +69,7 @@ function coarsen(layer: Layer, plan: ViewPlan, horizonUs: number): Layer {
     tile.rows += stored[i + 2]!;
     tile.newest = Math.max(tile.newest, stored[i + 3]!);
     tile.measures.forEach((m, c) => {
-      addStored(m, stored, i + tileHead + c * storedWidth);
+      addStored(m, stored, i + tileHead + c * storedWidth, plan.measures[c]!);
     });
   }
   for (let i = 0; i < keep; i += width) {
@@ -78,7 +78,7 @@ function coarsen(layer: Layer, plan: ViewPlan, horizonUs: number): Layer {
     tile.rows += 1;
     tile.newest = Math.max(tile.newest, raw[i]!);
     tile.measures.forEach((m, c) => {
-      addValue(m, raw[i + 1 + c]!, plan.measures[c]!.places);
+      addValue(m, raw[i + 1 + c]!, plan.measures[c]!);
     });
   }
   const exactFromUs = Math.max(layer.exactFromUs, cuts[0]);

@@ -5,9 +5,11 @@ import { hops, levelOf } from './window.ts';
 export type Cell = null | boolean | number | bigint | string;
 
 /** A column whose values go into windows, with the decimal places they are rounded to. */
-interface Measure {
+export interface Measure {
   readonly column: string;
   readonly places: number;
+  /** Whether a window needs the squares of its values. */
+  readonly squared: boolean;
 }
 
 /** One function over one window of one measure. */
@@ -45,14 +47,16 @@ export function planOf(plain: readonly string[], aggregations: readonly PlannedA
   const windows = aggregations.map(({ name, fn, column, windowUs, places }) => {
     const level = levelOf(windowUs);
     longestUs[level] = Math.max(longestUs[level], windowUs);
-    return { name, fn, measure: column === '' ? -1 : indexOf(measures, column, places), windowUs };
+    const measure = column === '' ? -1 : indexOf(measures, column, places);
+    if (fn === 'stddev') measures[measure] = { column, places, squared: true };
+    return { name, fn, measure, windowUs };
   });
   return { measures, windows, longestUs, plain };
 }
 
 function indexOf(measures: Measure[], column: string, places: number): number {
   const found = measures.findIndex((m) => m.column === column && m.places === places);
-  return found >= 0 ? found : measures.push({ column, places }) - 1;
+  return found >= 0 ? found : measures.push({ column, places, squared: false }) - 1;
 }
 
 /** Rows older than this, seen from the newest, can no longer be in a window that is read within the horizon. */

@@ -3,7 +3,7 @@ import * as wire from '@millrace/contracts/features';
 import { invalidField, notFound } from '@millrace/errors';
 import type { Handlers } from '@millrace/rpc';
 import { mutate } from '@millrace/service';
-import { readBatch, writeColumn } from '../batch.ts';
+import { readBatch } from '../batch.ts';
 import type { FeatureView } from '../domain/definition.ts';
 import { keyOf } from '../domain/key.ts';
 import { checkRows } from '../domain/pushed.ts';
@@ -12,9 +12,11 @@ import { columnOf, type Table } from '../domain/table.ts';
 import { maxTimeUs } from '../domain/time.ts';
 import { loadViews } from '../jobs/training-set.ts';
 import { microsOf } from '../messages.ts';
-import { type OnlineValue, reader, type Status } from '../online/read.ts';
+import type { KeyState } from '../online/key-cache.ts';
+import { readColumns } from '../online/read.ts';
 import { generationOf, onlineId } from '../online/write.ts';
 import type { HandlerParts } from './context.ts';
+import { responseOf, type Vector } from './feature-vector.ts';
 
 type Service = Handlers<typeof wire.FeatureStoreService>;
 
@@ -22,14 +24,6 @@ const maxPushRows = 100_000;
 const maxKeys = 10_000;
 /** Rows times features of one read, so that an answer fits its message. */
 const maxValues = 500_000;
-
-const statuses: Readonly<Record<Status, wire.FeatureStatus>> = {
-  present: wire.FeatureStatus.PRESENT,
-  null: wire.FeatureStatus.NULL_VALUE,
-  not_found: wire.FeatureStatus.NOT_FOUND,
-  outside_max_age: wire.FeatureStatus.OUTSIDE_MAX_AGE,
-  not_retained: wire.FeatureStatus.NOT_RETAINED,
-};
 
 /** Pushes and online reads. */
 export function onlineHandlers(parts: HandlerParts) {
@@ -73,26 +67,27 @@ export function onlineHandlers(parts: HandlerParts) {
       );
     }
     const times = timesOf(request, keys, now());
-    const answered: { place: number; message: NonNullable<ReturnType<typeof vectorOf>> }[] = [];
+    const vectors: Vector[] = [];
     for (const { view, features } of wanted) {
-      const ids = idsOf(view, keys);
-      const known = [...new Set(ids.filter((id) => id !== undefined))];
-      const found = await cache.get(known);
-      const states = new Map(known.map((id, i) => [id, found[i]]));
-      const read = reader(
-        view,
-        features.map((f) => f.feature.name),
-      );
-      const rows = ids.map((id, row) => read(states.get(id ?? ''), times[row]!));
-      features.forEach((f, i) => {
-        const column = { name: f.column, type: f.feature.type };
-        const values = rows.map((row) => row[i]!);
-        answered.push({ place: f.place, message: vectorOf(view, f.feature.name, column, values) });
-      });
+      const states = await statesOf(idsOf(view, keys));
+      const featureNames = features.map(({ feature }) => feature.name);
+      const columns = readColumns(view, featureNames, states, times);
+      for (const [i, { feature, column: name, place }] of features.entries()) {
+        const { name: own, type } = feature;
+        const of = { feature: `${view.view}:${own}`, viewVersion: view.version, name, type };
+        vectors[place] = { ...of, column: columns[i]! };
+      }
     }
-    answered.sort((a, b) => a.place - b.place);
-    return { rowCount: keys.rowCount, features: answered.map((a) => a.message) };
+    return responseOf(keys.rowCount, vectors);
   };
+
+  /** The state of each row's key; undefined where the store has none. */
+  async function statesOf(ids: readonly (string | undefined)[]): Promise<readonly (KeyState | undefined)[]> {
+    if (!ids.includes(undefined)) return cache.get(ids as readonly string[]);
+    const found = await cache.get(ids.filter((id) => id !== undefined));
+    let next = 0;
+    return ids.map((id) => (id === undefined ? undefined : found[next++]));
+  }
 
   return { pushRows, getOnlineFeatures } satisfies Partial<Service>;
 }
@@ -131,19 +126,4 @@ function idsOf(view: FeatureView, keys: Table): readonly (string | undefined)[] 
     const key = keyOf(columns.map((cells) => cells[row] ?? null));
     return key === undefined ? undefined : onlineId(generation, key);
   });
-}
-
-function vectorOf(
-  view: FeatureView,
-  feature: string,
-  column: { readonly name: string; readonly type: FeatureView['features'][number]['type'] },
-  values: readonly OnlineValue[],
-) {
-  return {
-    feature: `${view.view}:${feature}`,
-    viewVersion: view.version,
-    values: writeColumn({ ...column, cells: values.map((v) => v.value) }),
-    statuses: values.map((v) => statuses[v.status]),
-    eventTimes: values.map((v) => BigInt(v.timeUs)),
-  };
 }

@@ -193,10 +193,10 @@ export async function loadViews(
   project: string,
   ids: readonly string[],
 ): Promise<ReadonlyMap<string, FeatureView>> {
-  const held = await store.views.getMany(ids.map((view) => names.featureView.format({ project, view })));
+  const held = await store.views.known(ids.map((view) => names.featureView.format({ project, view })));
   const found = new Map<string, FeatureView>();
-  held.forEach((doc, i) => {
-    if (doc) found.set(ids[i]!, doc.doc);
+  held.forEach((view, i) => {
+    if (view) found.set(ids[i]!, view);
   });
   return found;
 }

@@ -56,11 +56,14 @@ export function createOnlineWriter(store: Store, cache: KeyCache, horizonUs: num
     change: (doc: OnlineDoc) => OnlineDoc | undefined,
   ): Promise<void> {
     const generation = generationOf(view);
-    const written = await store.online.upsert(onlineId(generation, key), (doc) => {
-      const next = change(doc ?? emptyDoc(generation, key));
-      return next && { doc: next };
-    });
-    if (written) cache.put(written);
+    const [before, written] = await Promise.all([
+      cache.moment(),
+      store.online.upsert(onlineId(generation, key), (doc) => {
+        const next = change(doc ?? emptyDoc(generation, key));
+        return next && { doc: next };
+      }),
+    ]);
+    if (written) cache.put(written, before);
   }
 
   const extend = ({ layer, history }: KeySide, plan: ViewPlan, rows: KeyRows): KeySide => ({

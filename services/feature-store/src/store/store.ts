@@ -6,6 +6,7 @@ import {
   type Versioned,
 } from '@millrace/documents';
 import * as specs from './collections.ts';
+import { keepViews } from './view-cache.ts';
 
 /** The service's documents. */
 export function createStore(store: DocumentStore, now: () => number) {
@@ -14,7 +15,7 @@ export function createStore(store: DocumentStore, now: () => number) {
     ledger: createRequestLedger(store, now),
     entities: store.collection(specs.entities),
     sources: store.collection(specs.sources),
-    views: store.collection(specs.views),
+    views: keepViews(store.collection(specs.views), () => store.foreignWrites()),
     online: store.collection(specs.online),
     pushes: store.collection(specs.pushes),
     materializations: store.collection(specs.materializations),
