@@ -6,7 +6,6 @@ import { writeColumn } from '../src/batch.ts';
 import type { ColumnType } from '../src/domain/definition.ts';
 import type { Cell } from '../src/domain/plan.ts';
 import { responseOf } from '../src/handlers/feature-vector.ts';
-import { statuses } from '../src/online/read.ts';
 
 const whole = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
 const values: Readonly<Record<ColumnType, fc.Arbitrary<Cell>>> = {
@@ -16,7 +15,7 @@ const values: Readonly<Record<ColumnType, fc.Arbitrary<Cell>>> = {
   double: fc.double(),
   string: fc.string({ unit: 'grapheme' }),
 };
-const wire = [
+const statuses = [
   FeatureStatus.PRESENT,
   FeatureStatus.NULL_VALUE,
   FeatureStatus.NOT_FOUND,
@@ -31,7 +30,7 @@ const vectors = fc.integer({ min: 0, max: 20 }).chain((rows) =>
         type: fc.constant(type),
         name: fc.string({ minLength: 1 }),
         cells: fc.array(fc.oneof(fc.constant(null), values[type]), { minLength: rows, maxLength: rows }),
-        found: fc.array(fc.nat(statuses.length - 1), { minLength: rows, maxLength: rows }),
+        found: fc.array(fc.constantFrom(...statuses), { minLength: rows, maxLength: rows }),
         times: fc.array(whole, { minLength: rows, maxLength: rows }),
       }),
     ),
@@ -55,7 +54,7 @@ test('an answer written as bytes is the message it stands for', () => {
         rowCount: 3,
         features: given.map(({ type, name, cells, found, times }) => ({
           ...{ feature: `view:${name}`, viewVersion: 7, values: writeColumn({ name, type, cells }) },
-          ...{ statuses: found.map((status) => wire[status]!), eventTimes: times },
+          ...{ statuses: found, eventTimes: times },
         })),
       });
       const read = (message: typeof meant) =>

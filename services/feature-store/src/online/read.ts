@@ -1,23 +1,18 @@
+import { FeatureStatus } from '@millrace/contracts/features';
 import { type FeatureView, viewPlan } from '../domain/definition.ts';
 import { evaluateWindows } from '../domain/evaluate.ts';
 import { entryAt } from '../domain/history.ts';
 import type { Cell, ViewPlan } from '../domain/plan.ts';
 import type { KeyState } from './key-cache.ts';
 
-/** How a value came about. */
-export const statuses = ['present', 'null', 'not_found', 'outside_max_age', 'not_retained'] as const;
-export type Status = (typeof statuses)[number];
-
 /** One feature of some rows as it is answered, row by row. */
 export interface OnlineColumn {
   readonly cells: Cell[];
-  /** Indexes into {@link statuses}. */
+  /** A FeatureStatus for each row. */
   readonly statuses: Uint8Array;
   /** The event time of the newest row that each value came from, in microseconds; 0 when there is none. */
   readonly timesUs: BigInt64Array;
 }
-
-const statusOf = Object.fromEntries(statuses.map((status, i) => [status, i])) as Record<Status, number>;
 
 /**
  * Reads the named features of a view from the states of keys, each at a time of its own: a column for each name, in their
@@ -33,61 +28,55 @@ export function readColumns(
   const wanted = new Set(names);
   const full = viewPlan(view);
   const windows = full.windows.filter((w) => wanted.has(w.name));
-  const places = new Map(view.features.map(({ name }, i) => [name, i]));
+  const plain = view.features.flatMap(({ name }, place) => (wanted.has(name) ? [{ name, place }] : []));
   const columns = new Map<string, OnlineColumn>();
-  if (names.some((name) => places.has(name))) {
-    const rows = readPlain(view, states, timesUs);
-    for (const name of names) {
-      const place = places.get(name);
-      if (place !== undefined) columns.set(name, plainColumn(rows, place));
-    }
-  }
+  if (plain.length > 0) readPlain(view, plain, states, timesUs, columns);
   if (windows.length > 0) readWindows({ ...full, windows }, states, timesUs, columns);
   return names.map((name) => columns.get(name)!);
 }
 
-interface PlainRows {
-  readonly cells: readonly (readonly Cell[] | undefined)[];
-  readonly statuses: Uint8Array;
-  readonly timesUs: BigInt64Array;
-}
-
-/** The row of each key that holds its plain features; no cells where there is none that counts. */
 function readPlain(
   view: FeatureView,
+  wanted: readonly { readonly name: string; readonly place: number }[],
   states: readonly (KeyState | undefined)[],
   timesUs: readonly number[],
-): PlainRows {
+  into: Map<string, OnlineColumn>,
+): void {
   const found = new Uint8Array(states.length);
   const times = new BigInt64Array(states.length);
-  const cells = states.map((state = [], row) => {
+  const cells = wanted.map(() => new Array<Cell>(states.length).fill(null));
+  // A status of its own, where a column has a null in a row that counts.
+  const own = new Map<number, Uint8Array>();
+  const nulls: [column: number, row: number][] = [];
+  for (const [row, state = []] of states.entries()) {
     const at = timesUs[row]!;
     const histories = state.map((side) => side.history);
     const entry = entryAt(histories, at);
     if (typeof entry !== 'object') {
-      found[row] = statusOf[entry === 'lost' ? 'not_retained' : 'not_found'];
-      return undefined;
+      found[row] = entry === 'lost' ? FeatureStatus.NOT_RETAINED : FeatureStatus.NOT_FOUND;
+      continue;
     }
     times[row] = BigInt(entry.timeUs);
-    if (view.ttlUs === 0 || entry.timeUs >= at - view.ttlUs) return entry.cells;
-    found[row] = statusOf.outside_max_age;
-    return undefined;
-  });
-  return { cells, statuses: found, timesUs: times };
-}
-
-function plainColumn(rows: PlainRows, place: number): OnlineColumn {
-  let own: Uint8Array | undefined;
-  const cells = rows.cells.map((row, i) => {
-    if (!row) return null;
-    const cell = row[place] ?? null;
-    if (cell === null) {
-      own ??= rows.statuses.slice();
-      own[i] = statusOf.null;
+    if (view.ttlUs > 0 && entry.timeUs < at - view.ttlUs) {
+      found[row] = FeatureStatus.OUTSIDE_MAX_AGE;
+      continue;
     }
-    return cell;
+    found[row] = FeatureStatus.PRESENT;
+    // Row by row, as the values lie in memory.
+    for (let i = 0; i < wanted.length; i++) {
+      const cell = entry.cells[wanted[i]!.place] ?? null;
+      if (cell === null) nulls.push([i, row]);
+      else cells[i]![row] = cell;
+    }
+  }
+  for (const [i, row] of nulls) {
+    const statusesOf = own.get(i) ?? found.slice();
+    statusesOf[row] = FeatureStatus.NULL_VALUE;
+    own.set(i, statusesOf);
+  }
+  wanted.forEach(({ name }, i) => {
+    into.set(name, { cells: cells[i]!, statuses: own.get(i) ?? found, timesUs: times });
   });
-  return { cells, statuses: own ?? rows.statuses, timesUs: rows.timesUs };
 }
 
 function readWindows(
@@ -109,16 +98,21 @@ function readWindows(
     const found = evaluateWindows(layers, plan, timesUs[row]!);
     for (const [i, column] of columns.entries()) {
       if (!found) {
-        column.statuses[row] = statusOf.not_retained;
+        column.statuses[row] = FeatureStatus.NOT_RETAINED;
         continue;
       }
       const number = found.values[i]!;
       column.cells[row] = number !== null && plan.windows[i]!.fn === 'count' ? BigInt(number) : number;
-      column.statuses[row] = statusOf[found.found ? (number === null ? 'null' : 'present') : 'not_found'];
+      column.statuses[row] = statusOf(found.found, number);
       column.timesUs[row] = BigInt(found.newest[i]!);
     }
   }
   plan.windows.forEach(({ name }, i) => {
     into.set(name, columns[i]!);
   });
+}
+
+function statusOf(isKnown: boolean, value: number | null): FeatureStatus {
+  if (!isKnown) return FeatureStatus.NOT_FOUND;
+  return value === null ? FeatureStatus.NULL_VALUE : FeatureStatus.PRESENT;
 }
