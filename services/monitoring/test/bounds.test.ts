@@ -57,7 +57,10 @@ test('a window of more rows than can be judged together is judged by its first o
     );
     const sample = Float64Array.from([0, 1, 2]);
     const reference = { column: 'x', kind: 'number', count: 3, nulls: 0, distinct: 3, sample } as const;
-    expect(makeReport(monitor, some, [reference]).reason).toContain(`the first ${some.readRows} rows`);
+    const steps = makeReport(monitor, some, [reference]);
+    let step = steps.next();
+    while (!step.done) step = steps.next();
+    expect(step.value.reason).toContain(`the first ${some.readRows} rows`);
   }
   await documents.close();
 });

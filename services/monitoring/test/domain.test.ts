@@ -123,7 +123,7 @@ test('a profile counts every row once, in the bins of its reference', () => {
         values: Float64Array.from(list),
       });
       const profile = profileReference(column(reference));
-      const current = profileCurrent(column(window), profile);
+      const current = profileCurrent(column(window), profile, sortedValues(Float64Array.from(window)));
       for (const [made, list] of [
         [profile, reference],
         [current, window],

@@ -18,16 +18,26 @@ export function profileReference(data: ColumnData, size = sampleSize): Reference
   return { ...profileNumbers(data.name, data.values, sorted, edges), sample: thin(sorted, size) };
 }
 
-/** Profiles a window's column in the bins of its reference. */
-export function profileCurrent(data: ColumnData, reference: ColumnProfile): ColumnProfile {
+/** Profiles a window's column in the bins of its reference; `sorted` are its numbers in order. */
+export function profileCurrent(
+  data: ColumnData,
+  reference: ColumnProfile,
+  sorted: Float64Array,
+): ColumnProfile {
   if (data.kind === 'category') return profileCategories(data.name, data.values);
-  const sorted = sortedValues(data.values);
   return profileNumbers(data.name, data.values, sorted, reference.edges ?? quantileEdges(sorted));
 }
 
 /** The values without NaN, in order. */
 export function sortedValues(values: Float64Array): Float64Array {
   return values.filter((value) => !Number.isNaN(value)).sort();
+}
+
+/** The different ones of sorted values. */
+export function differentValues(sorted: Float64Array): number[] {
+  const different: number[] = [];
+  for (const value of sorted) if (value !== different.at(-1)) different.push(value);
+  return different;
 }
 
 /** How often each category occurs, most frequent first. */

@@ -37,13 +37,15 @@ export interface WindowRows {
   readonly versions: readonly (readonly [version: string, rows: number])[];
 }
 
-/** Judges a closed window. */
-export function makeReport(
+/** Judges a closed window, and gives way again and again: of a large one it takes seconds. */
+export function* makeReport(
   monitor: { readonly project: string; readonly id: string; readonly spec: MonitorSpec },
   rows: WindowRows,
   references: readonly ReferenceColumn[],
-): Report {
+): Generator<undefined, Report> {
   const { spec } = monitor;
+  const quality = judgeQuality(rows.inputs, references);
+  yield;
   const { lengthMs, minRows } = spec.window;
   const score = spec.prediction?.column;
   const values = rows.outputs.find((column) => column.name === score);
@@ -55,7 +57,7 @@ export function makeReport(
     endMs: rows.startMs + lengthMs,
     rowCount: rows.rowCount,
     baseline: spec.baseline,
-    quality: judgeQuality(rows.inputs, references),
+    quality,
     versions: rows.versions,
     ...(values?.kind === 'number' ? meanOf(values.values) : {}),
   };
@@ -69,8 +71,8 @@ export function makeReport(
   if (references.length === 0)
     return { ...base, judged: false, reason: 'the monitor has no baseline to compare with' };
   const features = references.filter((reference) => reference.column !== score);
-  const drift = judgeDrift(features, rows.inputs, spec.drift);
-  const predictions = score === undefined ? undefined : judgePrediction(score, rows, references, spec);
+  const drift = yield* judgeDrift(features, rows.inputs, spec.drift);
+  const predictions = score === undefined ? undefined : yield* judgePrediction(score, rows, references, spec);
   const drifted = drift.columns.filter((column) => column.drifted).length;
   const part = rows.readRows < rows.rowCount ? `of the first ${rows.readRows} rows: ` : '';
   const reason = `${part}${drifted} of ${drift.columns.length} columns drifted; from ${spec.drift.share * 100} % on the data has`;
@@ -78,14 +80,15 @@ export function makeReport(
 }
 
 /** Predictions are judged by themselves, whatever columns the drift rule names. */
-function judgePrediction(
+function* judgePrediction(
   score: string,
   rows: WindowRows,
   references: readonly ReferenceColumn[],
   spec: MonitorSpec,
-): ColumnVerdict | undefined {
+): Generator<undefined, ColumnVerdict | undefined> {
   const reference = references.filter((column) => column.column === score);
-  return judgeDrift(reference, rows.outputs, { ...spec.drift, columns: [] }).columns[0];
+  const { columns } = yield* judgeDrift(reference, rows.outputs, { ...spec.drift, columns: [] });
+  return columns[0];
 }
 
 /**

@@ -8,6 +8,7 @@ import { raiseAlert, resolveAlert } from './alerts.ts';
 import type { AlertDoc } from './collections.ts';
 import { performanceDraft, reportDrafts, reportName } from './events.ts';
 import { monitorKey, windowKey } from './keys.ts';
+import { removeChunks } from './removal.ts';
 import { readLabelled, readWindow } from './rows.ts';
 import { all, referencesOf, type Store } from './store.ts';
 
@@ -79,7 +80,7 @@ async function judgeWindow(store: Store, monitor: Monitor, startMs: number, nowM
   const references = monitor.spec.baseline
     ? await referencesOf(store, baselineKey(monitor.spec.baseline))
     : [];
-  const report = makeReport(monitor, rows, references);
+  const report = await atLeisure(makeReport(monitor, rows, references));
   const stored = await store.reports.upsert(key, (doc) =>
     doc ? undefined : { doc: report, emit: reportDrafts(report, nowMs) },
   );
@@ -88,6 +89,15 @@ async function judgeWindow(store: Store, monitor: Monitor, startMs: number, nowM
     doc.state === 'open' ? { doc: { ...doc, state: 'judged' } } : undefined,
   );
   return reportName(report);
+}
+
+/** Goes through a computation step by step; between two of them everybody else has a turn. */
+async function atLeisure<R>(steps: Generator<undefined, R>): Promise<R> {
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+    await new Promise(setImmediate);
+  }
 }
 
 async function measureWindow(store: Store, monitor: Monitor, startMs: number, nowMs: number): Promise<void> {
@@ -112,8 +122,7 @@ async function measureWindow(store: Store, monitor: Monitor, startMs: number, no
   }
   // The rows have told what they had to tell; the report stays. They go before the window is done with: after a crash
   // it is measured again, and the report keeps what was measured first.
-  for await (const { id } of all(store.chunks, { where: { monitor: monitorKey(monitor), startMs } }))
-    await store.chunks.remove(id);
+  await removeChunks(store, { monitor: monitorKey(monitor), startMs });
   await store.windows.change(key, (doc) =>
     doc.state === 'judged' ? { doc: { ...doc, state: 'measured' } } : undefined,
   );

@@ -6,10 +6,22 @@ import { all, type Store } from './store.ts';
  */
 export async function clearMonitor(store: Store, key: string): Promise<boolean> {
   if (!(await store.removals.get(key))) return false;
-  for await (const { id } of all(store.chunks, { where: { monitor: key } })) await store.chunks.remove(id);
+  await removeChunks(store, { monitor: key });
   for await (const { id } of all(store.windows, { where: { monitor: key } })) await store.windows.remove(id);
   await store.removals.remove(key);
   return true;
+}
+
+/** Removes the rows of a monitor, or of one of its windows: some at a time, as each may have megabytes, in one commit. */
+export async function removeChunks(
+  store: Store,
+  where: { readonly monitor: string; readonly startMs?: number },
+): Promise<void> {
+  for (;;) {
+    const { items } = await store.chunks.find({ where, limit: 20 });
+    if (items.length === 0) return;
+    await Promise.all(items.map(({ id }) => store.chunks.remove(id)));
+  }
 }
 
 /** Clears every monitor that was deleted; notes whose deletion did not come to pass are dropped. */

@@ -48,7 +48,13 @@ export async function readWindow(
     readRows += count;
     bytes += gather(inputs, doc.inputs, rows) + gather(outputs, doc.outputs, rows);
   }
-  const join = (columns: Map<string, ColumnData[]>) => [...columns.values()].map(joinColumns);
+  const join = (columns: Map<string, ColumnData[]>) =>
+    [...columns.keys()].map((name) => {
+      const joined = joinColumns(columns.get(name) ?? []);
+      // The parts go at once: with the parts of all columns the rows would be there twice.
+      columns.delete(name);
+      return joined;
+    });
   return {
     startMs,
     rowCount,
