@@ -30,7 +30,11 @@ export function profileCurrent(
 
 /** The values without NaN, in order. */
 export function sortedValues(values: Float64Array): Float64Array {
-  return values.filter((value) => !Number.isNaN(value)).sort();
+  const sorted = values.toSorted();
+  // NaN comes last.
+  let end = sorted.length;
+  while (end > 0 && Number.isNaN(sorted[end - 1])) end--;
+  return end === sorted.length ? sorted : sorted.slice(0, end);
 }
 
 /** The different ones of sorted values. */
@@ -71,10 +75,7 @@ function profileNumbers(
   };
   const binCounts = countBins(sorted, edges);
   if (sorted.length === 0) return { ...base, distinct: 0, edges, binCounts };
-  const finite = sorted.filter(Number.isFinite);
-  const mean = finite.reduce((sum, value) => sum + value, 0) / finite.length;
-  const variance = finite.reduce((sum, value) => sum + (value - mean) ** 2, 0) / finite.length;
-  const moments = finite.length > 0 ? { mean, stddev: Math.sqrt(variance) } : {};
+  const moments = momentsOf(sorted);
   return {
     ...base,
     ...moments,
@@ -84,6 +85,20 @@ function profileNumbers(
     edges,
     binCounts,
   };
+}
+
+/** Mean and deviation of the finite values (ddof 0); none without any. */
+function momentsOf(sorted: Float64Array): { readonly mean?: number; readonly stddev?: number } {
+  let [from, to] = [0, sorted.length];
+  while (from < to && !Number.isFinite(sorted[from])) from++;
+  while (to > from && !Number.isFinite(sorted[to - 1])) to--;
+  if (from === to) return {};
+  let sum = 0;
+  for (let i = from; i < to; i++) sum += sorted[i]!;
+  const mean = sum / (to - from);
+  let squares = 0;
+  for (let i = from; i < to; i++) squares += (sorted[i]! - mean) ** 2;
+  return { mean, stddev: Math.sqrt(squares / (to - from)) };
 }
 
 function profileCategories(column: string, values: readonly (string | null)[]): ColumnProfile {

@@ -116,8 +116,11 @@ async function* chunksOf(
 ): AsyncGenerator<{ readonly doc: ChunkDoc; readonly rows: readonly number[] | undefined }> {
   const seen = new Set<string>();
   // Few at a time: each may have megabytes.
-  for await (const { doc } of all(store.chunks, { where: { monitor, startMs }, limit: 20 }))
+  for await (const { doc } of all(store.chunks, { where: { monitor, startMs }, limit: 5 })) {
     yield { doc, rows: seen.size < mostRows ? firstOfEach(doc.inferenceIds, seen) : undefined };
+    // Reading from a file never waits by itself, and hundreds of chunks would hold up all other calls for seconds.
+    await new Promise(setImmediate);
+  }
 }
 
 /** Adds rows of columns; answers about how many bytes they take. */
