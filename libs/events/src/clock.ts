@@ -1,5 +1,3 @@
-import { setTimeout as wait } from 'node:timers/promises';
-
 /** Time, as far as this library needs it; a simulation gives its own. */
 export interface Clock {
   /** Milliseconds since 1970. */
@@ -13,7 +11,15 @@ export interface Clock {
 export const systemClock: Clock = {
   now: Date.now,
   monotonic: () => performance.now(),
-  sleep: async (ms, signal) => {
-    await wait(ms, undefined, signal ? { signal } : {}).catch(() => {});
-  },
+  sleep: (ms, signal) =>
+    new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const wake = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, ms);
+      signal?.addEventListener('abort', wake);
+    }),
 };

@@ -15,6 +15,10 @@ export const eventCodes = defineCodes({
     kind: 'failed_precondition',
     meaning: 'The server did not take over a setting of a stream or consumer.',
   },
+  OUT_OF_ORDER: {
+    kind: 'failed_precondition',
+    meaning: 'The newest message of a stream is not the one that a message was to follow.',
+  },
   EVENT_TOO_LARGE: {
     kind: 'resource_exhausted',
     meaning: 'The data of an event is larger than one message may be.',

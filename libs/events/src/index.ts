@@ -1,4 +1,4 @@
-export type { Clock } from './clock.ts';
+export { type Clock, systemClock } from './clock.ts';
 export { decodeData, decodeMessage, type Envelope, encodeHeaders, sourceOf } from './cloud-events.ts';
 export { eventCodes } from './codes.ts';
 export { type DeadLetter, type DeadLetterQuery, listDeadLetters, redrive } from './consumer/dead-letters.ts';

@@ -21,6 +21,8 @@ export interface Message {
 export interface OutgoingMessage extends Message {
   /** A stream that has stored this id lately does not store it again. */
   readonly id: string;
+  /** Stored only where the newest message of the stream has this id; else OUT_OF_ORDER. @default wherever it is */
+  readonly after?: string;
   /** How long to wait for the acknowledgement. @default 5000 */
   readonly timeoutMs?: number;
 }
@@ -126,7 +128,8 @@ export interface Streams {
   onConnect(listener: () => void): () => void;
   /**
    * Stores a message and waits for the stream's word. A failure means that it is not known whether the stream has it:
-   * send it again with the same id.
+   * send it again with the same id. After OUT_OF_ORDER it is known: it has not. What is sent first gets there first, or not
+   * at all.
    */
   send(message: OutgoingMessage): Promise<Sent>;
   /** Makes a stream, or brings it to these settings. Throws STREAM_CONFIG_DIFFERS when they were not taken over. */

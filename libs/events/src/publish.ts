@@ -17,11 +17,13 @@ export interface SendOptions {
   readonly timeoutMs?: number;
   /** The de-duplication id. @default the event's id */
   readonly messageId?: string;
+  /** The id of the message that it must follow at once; else OUT_OF_ORDER. @default none */
+  readonly after?: string | undefined;
 }
 
 /**
  * Publishes a recorded event once and waits until the stream has it. A time-out means that it is not known: publish
- * again with the same id, and the stream keeps one copy. Throws `unavailable`.
+ * again with the same id, and the stream keeps one copy. Throws `unavailable` and OUT_OF_ORDER.
  */
 export function sendEvent(
   bus: Pick<Streams, 'send'>,
@@ -33,6 +35,7 @@ export function sendEvent(
     headers: encodeHeaders({ ...event, sequence: event.sequence ?? 0 }),
     data: event.data,
     id: options.messageId ?? event.id,
+    ...(options.after === undefined ? {} : { after: options.after }),
     ...(options.timeoutMs ? { timeoutMs: options.timeoutMs } : {}),
   });
 }

@@ -49,6 +49,24 @@ test('a stream has the settings that were asked for, and keeps them when asked a
   expect((await info('MILLRACE_DEAD_LETTERS')).config.subjects).toEqual(['millrace-dead.>']);
 });
 
+test('a message that names the one before it is stored right behind that one, or not at all', async () => {
+  await ensureStream(bus, 'monitoring');
+  const send = (id: string, after?: string) =>
+    bus.send({
+      subject: 'millrace.default.monitoring.test.sent.v1',
+      data: new Uint8Array(),
+      id,
+      ...(after === undefined ? {} : { after }),
+    });
+  const [a, b, orphan] = await Promise.allSettled([send('a'), send('b', 'a'), send('d', 'c')]);
+  expect(a).toMatchObject({ value: { duplicate: false } });
+  expect(b).toMatchObject({ value: { duplicate: false } });
+  expect(orphan).toMatchObject({ reason: { code: 'OUT_OF_ORDER' } });
+  // What the stream has already it does not refuse, wherever it stands.
+  expect(await send('b', 'nothing')).toMatchObject({ duplicate: true });
+  expect(await send('c', 'b')).toMatchObject({ duplicate: false });
+});
+
 test('settings that a server dropped are named', () => {
   expect(differences({ a: 1, b: [1] }, { a: 1, b: [1], c: 3 })).toEqual([]);
   expect(() => requireSame('stream S', { a: 1 }, {})).toThrow(/stream S: a is undefined, not 1/);

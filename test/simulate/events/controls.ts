@@ -4,6 +4,7 @@ import type { Deliveries, Streams } from '@millrace/events';
 export const controls = [
   'publishing before the cursor moves',
   'a stable message id',
+  'the message that another follows',
   'acknowledging after handling',
   'the cause of a change',
   'the request id of a call',
@@ -22,6 +23,8 @@ export function weaken(bus: Streams, control: string | undefined): Streams {
     };
   if (control === 'a stable message id')
     own.send = (message) => bus.send({ ...message, id: `${message.id}#${bus.name}-${++attempts}` });
+  if (control === 'the message that another follows')
+    own.send = ({ after: _, ...message }) => bus.send(message);
   if (control === 'acknowledging after handling')
     own.consume = async (...wanted) => acknowledgeFirst(await bus.consume(...wanted));
   return own;

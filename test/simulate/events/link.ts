@@ -1,4 +1,4 @@
-import { unavailable } from '@millrace/errors';
+import { CodedError, unavailable } from '@millrace/errors';
 import type { Delivery, StoredMessage, Streams } from '@millrace/events';
 import type { Life } from './process.ts';
 import type { Kept, Puller } from './server.ts';
@@ -125,8 +125,13 @@ export function createLink(world: World, life: Life): SimLink {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    send: (message) =>
-      request(`send ${message.id}`, () => server.store(message) ?? silence, message.timeoutMs),
+    async send(message) {
+      const what = `send ${message.id}`;
+      const sent = await request(what, () => server.store(message) ?? silence, message.timeoutMs);
+      if (sent === 'out of order')
+        throw new CodedError('failed_precondition', 'OUT_OF_ORDER', `${what}: another is the newest`);
+      return sent;
+    },
     applyStream: (settings) => request('applyStream', () => server.applyStream(settings)),
     readState: (stream) => request('readState', () => server.state(stream)),
     readMessage: (stream, seq) => request('readMessage', () => server.message(stream, seq)),

@@ -54,12 +54,14 @@ export function createServer(timeline: Timeline, chance: Chance) {
   const streamOf = (subject: string) =>
     [...streams.values()].find(({ settings }) => settings.subjects.some((one) => matches(one, subject)));
 
-  function store(message: OutgoingMessage): Sent | undefined {
+  function store(message: OutgoingMessage): Sent | 'out of order' | undefined {
     const stream = streamOf(message.subject);
     if (!stream) return undefined;
     const known = stream.ids.get(message.id);
     if (known && timeline.now - known.at < stream.settings.duplicateWindowMs)
       return { seq: known.seq, duplicate: true };
+    if (message.after !== undefined && stream.messages.get(stream.last)?.id !== message.after)
+      return 'out of order';
     const seq = ++stream.last;
     const kept = { ...message, seq, time: new Date(epochMs + timeline.now) };
     stream.messages.set(seq, kept);

@@ -60,6 +60,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   const listeners = new Set<() => void>();
   const closing = new AbortController();
   let current: NatsConnection | undefined;
+  let client: { readonly of: NatsConnection; readonly jetstream: JetStreamClient } | undefined;
   let connected = false;
   let connections = 0;
   let refused: CodedError | undefined;
@@ -140,12 +141,16 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
       return connections;
     },
     connection: async () => {
-      await waitConnected(options.waitMs ?? 5_000);
+      if (!connected) await waitConnected(options.waitMs ?? 5_000);
       if (refused) throw refused;
       if (!connected || !current) throw unavailable(`NATS at ${url}`);
       return current;
     },
-    jetstream: async () => jetstream(await link.connection()),
+    jetstream: async () => {
+      const nc = await link.connection();
+      if (client?.of !== nc) client = { of: nc, jetstream: jetstream(nc) };
+      return client.jetstream;
+    },
     manager: async () => jetstreamManager(await link.connection(), { checkAPI: false }),
     onConnect: (listener) => {
       listeners.add(listener);

@@ -2,6 +2,9 @@ import { CodedError, from, unavailable } from '@millrace/errors';
 import { JetStreamApiCodes, JetStreamApiError } from '@nats-io/jetstream';
 import { NoRespondersError, RequestError, TimeoutError } from '@nats-io/transport-node';
 
+/** The server's code for a message that names another newest message than there is. Source: server/errors.json. */
+const wrongLastMessage = 10_070;
+
 /** Whether an error says that the stream or consumer does not exist. */
 export function isMissing(error: unknown): boolean {
   return (
@@ -35,6 +38,10 @@ export function natsError(what: string, error: unknown): CodedError {
   if (error instanceof TimeoutError)
     return unavailable(`${what}: NATS did not answer in time; it`, { cause: error });
   if (error instanceof JetStreamApiError) {
+    if (error.code === wrongLastMessage)
+      return new CodedError('failed_precondition', 'OUT_OF_ORDER', `${what}: ${error.message}`, {
+        cause: error,
+      });
     const kind = error.status === 503 ? 'unavailable' : 'failed_precondition';
     return new CodedError(
       kind,

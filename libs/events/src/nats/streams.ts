@@ -26,6 +26,7 @@ export async function send(link: Link, message: OutgoingMessage): Promise<Sent> 
   const answer = client.publish(message.subject, message.data, {
     headers: toHeaders(message.headers),
     msgID: message.id,
+    ...(message.after === undefined ? {} : { expect: { lastMsgID: message.after } }),
     timeout: message.timeoutMs ?? 5_000,
   });
   return orUnavailable(`publishing to ${message.subject}`, () => untilReconnected(link, answer));

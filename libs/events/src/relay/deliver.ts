@@ -8,14 +8,14 @@ import { type SendOptions, sendEvent } from '../publish.ts';
 /**
  * Publishes a recorded event until the stream has it, and tells where. A server may still know the id of a message
  * that it lost, and say "duplicate" of what is not there; then another de-duplication id lets it in. `requireSame` is
- * asked before each try whether the stream is the one that was looked at. Throws `unavailable`.
+ * asked before each try whether the stream is the one that was looked at. Throws `unavailable` and OUT_OF_ORDER.
  */
 export async function deliver(
   bus: Pick<Streams, 'send' | 'readMessage'>,
   context: Context,
   event: RecordedEvent,
   requireSame: () => void,
-  options: Pick<SendOptions, 'timeoutMs'> = {},
+  options: Pick<SendOptions, 'timeoutMs' | 'after'> = {},
 ): Promise<{ readonly seq: number; readonly fresh: boolean }> {
   const { name } = streamOf(context);
   let messageId = event.id;

@@ -61,8 +61,8 @@ async function refill(options: RefillOptions, requireSame: () => void): Promise<
       if (held.sequences.has(event.sequence)) present++;
       else if (event.timeMs >= sinceMs && event.sequence >= floor) missing.push(event);
     }
-    const { count, error } = await publishInOrder(missing, options.window ?? 64, async (event) => {
-      const { seq } = await deliver(bus, context, event, requireSame);
+    const { count, error } = await publishInOrder(missing, options.window ?? 64, async (event, after) => {
+      const { seq } = await deliver(bus, context, event, requireSame, { after });
       if (seq > (newest?.at ?? 0)) newest = { at: seq, sequence: event.sequence };
     });
     published += missing.slice(0, count).filter(({ sequence }) => sequence <= to).length;

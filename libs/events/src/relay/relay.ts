@@ -10,6 +10,7 @@ import { createCheck, type Gap } from './check.ts';
 import { deliver } from './deliver.ts';
 import type { Placed } from './marks.ts';
 import { publishInOrder } from './order.ts';
+import { createProgress } from './progress.ts';
 import { createWake } from './wake.ts';
 
 /** Race points: where a fault test ends or freezes the process. */
@@ -61,6 +62,10 @@ export function startRelay(options: RelayOptions): Relay {
   const owner = `${bus.name}-${process.pid}-${random().toString(36).slice(2, 10)}`;
   const { compare, remember } = createCheck({ ...options, clock, cursor });
   const wake = createWake(clock);
+  const progress = createProgress(async ({ upTo, stored }) => {
+    await remember(stored);
+    await store.cursors.set(cursor, upTo);
+  }, wake.now);
   const leaseMs = options.leaseMs ?? 5_000;
   let position = 0;
   let leasedUntil = 0;
@@ -97,6 +102,7 @@ export function startRelay(options: RelayOptions): Relay {
     if (!fresh) return true;
     // Whoever relayed before may have moved the position on what the stream has lost since.
     distrust();
+    await progress.written();
     position = await store.cursors.get(cursor);
     return true;
   }
@@ -109,10 +115,10 @@ export function startRelay(options: RelayOptions): Relay {
     const requireSameAge = () => {
       if (age !== current || !bus.connected) throw unavailable(`${name}: NATS is looked at first; it`);
     };
-    const { count, error } = await publishInOrder(events, options.window ?? 64, async (event) => {
+    const { count, error } = await publishInOrder(events, options.window ?? 64, async (event, after) => {
       beforePublish.publish(event);
       const timeoutMs = options.publishTimeoutMs ?? 5_000;
-      const { seq, fresh } = await deliver(bus, context, event, requireSameAge, { timeoutMs });
+      const { seq, fresh } = await deliver(bus, context, event, requireSameAge, { timeoutMs, after });
       // Taken as published, it would cover up what a server that came back in between has lost.
       requireSameAge();
       stored.push({ at: seq, sequence: event.sequence, fresh });
@@ -120,8 +126,7 @@ export function startRelay(options: RelayOptions): Relay {
     const upTo = events[count - 1]?.sequence;
     if (upTo !== undefined) {
       afterPublish.publish(upTo);
-      await remember(stored);
-      await store.cursors.set(cursor, upTo);
+      progress.note({ upTo, stored });
       position = upTo;
     }
     if (error) throw error;
@@ -131,7 +136,9 @@ export function startRelay(options: RelayOptions): Relay {
   /** One comparison at a time; callers share it. */
   function check(): Promise<Gap | undefined> {
     const begunIn = age;
-    checking ??= compare()
+    checking ??= progress
+      .written()
+      .then(compare)
       .then((gap) => {
         checkedAt = clock.monotonic();
         checkedIn = begunIn;
@@ -144,6 +151,7 @@ export function startRelay(options: RelayOptions): Relay {
   }
 
   async function step(): Promise<void> {
+    progress.throwFailure();
     if (!bus.connected) return wake.wait(leaseMs / 3);
     if (!(await holdLease())) return wake.wait(leaseMs / 3);
     const current = age;
@@ -170,6 +178,8 @@ export function startRelay(options: RelayOptions): Relay {
         if (stopping.signal.aborted) break;
         failures++;
         distrust();
+        // What could not be remembered is published again, and known to the stream.
+        leasedUntil = 0;
         const { code, message, kind } = from(caught);
         const fields = { stream: name, position, code, failures, err: caught };
         log[kind === 'unavailable' ? 'warn' : 'error'](fields, `the relay waits: ${message}`);
@@ -190,6 +200,7 @@ export function startRelay(options: RelayOptions): Relay {
       for (const unsubscribe of unsubscribers) unsubscribe();
       wake.now();
       await running;
+      await progress.written().catch(() => {});
       await store.leases.release(cursor, owner).catch(() => {});
     },
   };
