@@ -15,6 +15,7 @@ export async function collectOutputs(
   blobs: BlobStore,
   maxBytes: number,
 ): Promise<Collected> {
+  if (declared.length === 0) return { outputs: [] };
   const outputs: TaskOutput[] = [];
   const root = await realpath(folder);
   let left: number = limits.outputBytes;

@@ -1,8 +1,8 @@
-import { createReadStream, existsSync, readFileSync } from 'node:fs';
+import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
 import { chmod, copyFile, constants as fs, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
-import type { BlobStore, Digest } from '@millrace/blobs';
+import { type BlobStore, type Digest, digestOf } from '@millrace/blobs';
 import { collectOutputs } from './collect.ts';
 import type { Executor, Exit, Recall, Work } from './executor.ts';
 import { isAlive, killWhere, signalGroup } from './process-identity.ts';
@@ -26,6 +26,9 @@ export interface ProcessExecutorOptions {
   /** How long steps may take to end when the executor closes. @default 3000 */
   readonly closeGraceMs?: number;
 }
+
+/** The digest of a log in which nothing stands. */
+const nothing = digestOf(new Uint8Array());
 
 /** Runs work as processes of this machine, each in a group and a folder of its own, without a shell. */
 export function createProcessExecutor(options: ProcessExecutorOptions): Executor {
@@ -132,7 +135,9 @@ export function createProcessExecutor(options: ProcessExecutorOptions): Executor
     async keepLogs(id) {
       const keep = async (name: string) => {
         const path = join(folderOf(id), `${name}.log`);
-        return (await blobs.put(existsSync(path) ? createReadStream(path) : new Uint8Array())).digest;
+        // Whoever reads a blob that is not there gets no bytes, which is what most steps write.
+        const { size } = statSync(path, { throwIfNoEntry: false }) ?? { size: 0 };
+        return size === 0 ? nothing : (await blobs.put(createReadStream(path))).digest;
       };
       const [stdout, stderr] = await Promise.all([keep('stdout'), keep('stderr')]);
       return { stdout, stderr };
@@ -213,9 +218,9 @@ function readRecord<T>(path: string): T | undefined {
 
 async function prepare(folder: string, work: Work, blobs: BlobStore): Promise<void> {
   // An attempt that was prepared but never started is prepared anew.
-  await rm(folder, { recursive: true, force: true });
+  if (existsSync(folder)) await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  for (const name of ['work', 'inputs', 'outputs', 'tmp']) await mkdir(join(folder, name));
+  await Promise.all(['work', 'inputs', 'outputs', 'tmp'].map((name) => mkdir(join(folder, name))));
   const put = async (path: string, digest: string, mode: number) => {
     await mkdir(dirname(path), { recursive: true });
     await copyFile(await blobs.localPath(digest as Digest), path, fs.COPYFILE_FICLONE);
