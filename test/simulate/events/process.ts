@@ -35,6 +35,8 @@ export function createProcess(world: World, name: string, boot: (life: Life) => 
   let life: Life | undefined;
   let lives = 0;
   let frozenUntil = 0;
+  /** What waits for the end of a freeze, and how to call its timer off. */
+  const waiting = new Map<() => void, () => void>();
 
   function start(): void {
     if (life) return;
@@ -71,12 +73,17 @@ export function createProcess(world: World, name: string, boot: (life: Life) => 
       later(ms, act) {
         let cancel = () => {};
         const attempt = () => {
+          waiting.delete(attempt);
           if (!alive) return;
-          if (frozenUntil > timeline.now) cancel = timeline.at(frozenUntil - timeline.now, attempt);
-          else act();
+          if (frozenUntil <= timeline.now) return act();
+          cancel = timeline.at(frozenUntil - timeline.now, attempt);
+          waiting.set(attempt, cancel);
         };
         cancel = timeline.at(ms, attempt);
-        return () => cancel();
+        return () => {
+          waiting.delete(attempt);
+          cancel();
+        };
       },
       call: (what, act) =>
         new Promise((resolve, reject) => {
@@ -121,6 +128,11 @@ export function createProcess(world: World, name: string, boot: (life: Life) => 
     },
     heal() {
       frozenUntil = 0;
+      // A process that is let go on finds all its timers due.
+      for (const [attempt, off] of [...waiting]) {
+        off();
+        attempt();
+      }
       start();
     },
   };
