@@ -256,8 +256,7 @@ export function createEngine(options: EngineOptions): Engine {
           residency.touch(key);
           const outputs = lane.submit(feeds, call);
           pool.add(lane);
-          if (model.resident) pool.pump();
-          else void reload(model);
+          if (!model.resident) void reload(model);
           return outputs;
         },
         async close() {

@@ -20,7 +20,7 @@ export interface Pool {
   leastLoaded(count: number): Worker[];
   /** Gives free workers what waits in these lanes; call it whenever a lane got a request or a worker a session. */
   pump(): void;
-  /** Says that a request waits in this lane. */
+  /** Says that a request waits in this lane. Those that were read from a socket together become one batch. */
   add(lane: Lane): void;
   stop(): Promise<void>;
 }
@@ -35,6 +35,7 @@ export function createPool(options: PoolOptions): Pool {
   let stuck = 0;
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
+  let soon: NodeJS.Immediate | undefined;
 
   // A thread that computes would keep the process from ending, or abort it: exit waits for threads.
   const endForGood = () => process.kill(process.pid, 'SIGKILL');
@@ -73,6 +74,8 @@ export function createPool(options: PoolOptions): Pool {
   };
 
   const pump = () => {
+    clearImmediate(soon);
+    soon = undefined;
     if (stopped) return;
     // A worker that loads a model takes a run behind it, if no other one can.
     const free = workers.filter((worker) => worker.alive && !worker.busy);
@@ -104,7 +107,10 @@ export function createPool(options: PoolOptions): Pool {
   return {
     workers,
     pump,
-    add: (lane) => void waiting.add(lane),
+    add(lane) {
+      waiting.add(lane);
+      soon ??= setImmediate(pump);
+    },
     get stuck() {
       return stuck;
     },
