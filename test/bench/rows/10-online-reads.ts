@@ -69,11 +69,18 @@ const request = (view: string, users: readonly string[]) =>
     }),
   );
 
-const online = (name: string, title: string, table: Table, keysAtOnce: number): Row => ({
+const online = (
+  name: string,
+  title: string,
+  table: Table,
+  keysAtOnce: number,
+  explanation?: string,
+): Row => ({
   name,
   title,
   floor: 'bare grpc-js echo of the same bytes, 1 in flight',
   aims: [atMostTimesFloor('p50 ms', 2)],
+  ...(explanation ? { explanation } : {}),
   async open() {
     const store = await startFeatures();
     const echo = await startEcho();
@@ -110,8 +117,13 @@ const online = (name: string, title: string, table: Table, keysAtOnce: number): 
   },
 });
 
+const manyKeys =
+  'of the time that the handler took, reading the values of each key was 69 % (windows 35 %), writing the answer 16 %';
+const manyValues =
+  'of the time that the handler took, writing 250 vectors as bytes was 54 %, collecting their 25,000 values 28 %';
+
 export const rows: readonly Row[] = [
   online('online-reads-1x10', 'GetOnlineFeatures, 1 key x 10 features', narrow, 1),
-  online('online-reads-100x10', 'GetOnlineFeatures, 100 keys x 10 features', narrow, 100),
-  online('online-reads-100x250', 'GetOnlineFeatures, 100 keys x 250 features', wide, 100),
+  online('online-reads-100x10', 'GetOnlineFeatures, 100 keys x 10 features', narrow, 100, manyKeys),
+  online('online-reads-100x250', 'GetOnlineFeatures, 100 keys x 250 features', wide, 100, manyValues),
 ];

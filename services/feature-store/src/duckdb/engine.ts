@@ -56,10 +56,23 @@ async function openEngine(
     columns: (sql) => ask({ do: 'columns', sql }),
     async *chunks(sql) {
       await ask({ do: 'stream', sql });
-      for (;;) {
-        const columns = await ask({ do: 'next' });
-        if (columns.length === 0) return;
-        yield columns;
+      // The next rows are fetched while these are looked at; when that fails meanwhile, whoever asks for them hears of it.
+      const fetch = () => {
+        const answer = ask({ do: 'next' });
+        answer.catch(() => {});
+        return answer;
+      };
+      let next = fetch();
+      try {
+        for (;;) {
+          const columns = await next;
+          if (columns.length === 0) return;
+          next = fetch();
+          yield columns;
+        }
+      } finally {
+        // Whoever leaves early leaves a question open, and no other may be asked before its answer.
+        await next.catch(() => {});
       }
     },
     append: async (table, types, rows) => void (await ask({ do: 'append', table, types, rows })),

@@ -7,6 +7,7 @@ import type { Materialization } from '../domain/job.ts';
 import { type Cell, reachUs, type ViewPlan } from '../domain/plan.ts';
 import { batchRowsSql } from '../duckdb/batch-rows.ts';
 import { type Engine, withEngine } from '../duckdb/engine.ts';
+import type { Columns } from '../duckdb/protocol.ts';
 import { list } from '../duckdb/quote.ts';
 import { materializationMessage } from '../job-messages.ts';
 import type { Pushes } from '../online/pushes.ts';
@@ -163,16 +164,20 @@ async function* grouped(engine: Engine, view: FeatureView, plan: ViewPlan): Asyn
   for await (const columns of engine.chunks('SELECT * FROM batch_rows')) {
     const rowCount = columns[0]?.length ?? 0;
     for (let row = 0; row < rowCount; row++) {
-      const key = JSON.stringify(Array.from({ length: keyCount }, (_, i) => columns[i]![row]));
-      if (current?.key !== key) {
-        close();
-        if (ready.length >= writeWidth || held >= mostHeld) {
-          yield ready;
-          ready = [];
-          held = 0;
+      // Rows come in order of keys, so the key's text is made when one begins.
+      if (row === 0 || !isSameKey(columns, keyCount, row)) {
+        const key = JSON.stringify(Array.from({ length: keyCount }, (_, i) => columns[i]![row]));
+        if (current?.key !== key) {
+          close();
+          if (ready.length >= writeWidth || held >= mostHeld) {
+            yield ready;
+            ready = [];
+            held = 0;
+          }
+          current = { key, raw: [], entries: [] };
         }
-        current = { key, raw: [], entries: [] };
       }
+      if (!current) continue;
       held += 1;
       if (current.raw.length >= mostOfKey) throw keyTooLarge(view);
       const timeUs = columns[keyCount]![row] as number;
@@ -187,4 +192,10 @@ async function* grouped(engine: Engine, view: FeatureView, plan: ViewPlan): Asyn
   }
   close();
   if (ready.length > 0) yield ready;
+}
+
+/** Whether a row has the same key as the one before. */
+function isSameKey(columns: Columns, keyCount: number, row: number): boolean {
+  for (let i = 0; i < keyCount; i++) if (columns[i]![row] !== columns[i]![row - 1]) return false;
+  return true;
 }
