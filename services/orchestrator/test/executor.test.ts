@@ -1,10 +1,11 @@
 import { once } from 'node:events';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { type BlobStore, openBlobs } from '@millrace/blobs';
 import { tempDir, until } from '@millrace/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beginRecord, readRecord } from '../src/executor/attempt-record.ts';
 import type { Executor, Exit, Work } from '../src/executor/executor.ts';
 import { openLog } from '../src/executor/log-file.ts';
 import { createProcessExecutor } from '../src/executor/process-executor.ts';
@@ -57,11 +58,19 @@ const script = (code: string) => [node, '-e', code];
 const log = async (id: string, stream: 'stdout' | 'stderr' = 'stdout') =>
   Buffer.from(await executor.readLog(id, stream, 0, 10_000)).toString();
 const pidOf = (id: string) =>
-  (
-    JSON.parse(readFileSync(join(folder.path, 'executor/attempts', id, 'process.json'), 'utf8')) as {
-      pid: number;
-    }
-  ).pid;
+  readRecord(join(folder.path, 'executor/attempts', id))?.process?.pid ?? Number.NaN;
+
+test('a record says what was written whole, whatever was cut off between', () => {
+  expect(readRecord(folder.path)).toBeUndefined();
+  const record = beginRecord(folder.path);
+  expect(readRecord(folder.path)).toEqual({});
+  appendFileSync(join(folder.path, 'record'), '\n{"process":{"pid":1');
+  expect(readRecord(folder.path)).toEqual({});
+  const exit = { code: 0, signal: null };
+  record.add({ exit });
+  record.close();
+  expect(readRecord(folder.path)).toEqual({ exit });
+});
 
 describe('a command', () => {
   test('is started once, also when a second order comes after its end', async () => {

@@ -7,14 +7,14 @@ export interface LogFile {
 }
 
 /**
- * Opens a log file. Secrets shorter than 4 characters are not masked: they would mask too much to be of use. A secret
+ * Opens a log file, which is made when something is written to it. Secrets shorter than 4 characters are not masked: they would mask too much to be of use. A secret
  * is found also when the process writes it in pieces.
  */
 export function openLog(
   path: string,
   options: { readonly secrets: readonly string[]; readonly maxBytes: number },
 ): LogFile {
-  const file = openSync(path, 'a', 0o600);
+  let file: number | undefined;
   const secrets = options.secrets
     .filter((secret) => secret.length >= 4)
     .sort((a, b) => b.length - a.length)
@@ -28,6 +28,7 @@ export function openLog(
     if (cut || bytes.length === 0) return;
     const room = options.maxBytes - written;
     try {
+      file ??= openSync(path, 'a', 0o600);
       for (let at = 0; at < Math.min(bytes.length, room); )
         at += writeSync(file, bytes, at, Math.min(bytes.length, room) - at);
       written += bytes.length;
@@ -63,7 +64,7 @@ export function openLog(
     },
     close() {
       pass(pending, true);
-      closeSync(file);
+      if (file !== undefined) closeSync(file);
     },
   };
 }

@@ -1,12 +1,12 @@
-import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
+import { createReadStream, existsSync, statSync } from 'node:fs';
 import { chmod, copyFile, constants as fs, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { type BlobStore, type Digest, digestOf } from '@millrace/blobs';
+import { type ExitRecord, hasRecord, readRecord } from './attempt-record.ts';
 import { collectOutputs } from './collect.ts';
 import type { Executor, Exit, Recall, Work } from './executor.ts';
 import { isAlive, killWhere, signalGroup } from './process-identity.ts';
-import type { ExitRecord, ProcessRecord } from './protocol.ts';
 import { createSupervisorLink } from './supervisor-link.ts';
 
 export interface ProcessExecutorOptions {
@@ -77,7 +77,7 @@ export function createProcessExecutor(options: ProcessExecutorOptions): Executor
   async function begin(work: Work): Promise<void> {
     const folder = folderOf(work.id);
     // Another process of this machine may have started it while this one was frozen; the supervisor knows.
-    if (!existsSync(join(folder, 'spawning'))) await prepare(folder, work, blobs);
+    if (!hasRecord(folder)) await prepare(folder, work, blobs);
     const started = new Promise<void>((settle) => starting.set(work.id, settle));
     observed.add(work.id);
     try {
@@ -119,10 +119,7 @@ export function createProcessExecutor(options: ProcessExecutorOptions): Executor
       observed.add(id);
       if ((await runningIds()).has(id)) return { kind: 'running' };
       observed.delete(id);
-      const exit = readRecord<ExitRecord>(join(folder, 'exit.json'));
-      if (exit) return exitOf(exit);
-      if (!existsSync(join(folder, 'spawning'))) return { kind: 'unknown' };
-      return orphanOf(folder);
+      return hasRecord(folder) ? orphanOf(folder) : { kind: 'unknown' };
     },
 
     async stop(id, graceMs) {
@@ -191,10 +188,9 @@ async function gone(
 
 /** What can be said of a process without a supervisor: its recorded end, or that it is lost, after all of it was killed. */
 function orphanOf(folder: string): Exit {
-  const exit = readRecord<ExitRecord>(join(folder, 'exit.json'));
+  const { exit, process: known } = readRecord(folder) ?? {};
   if (exit) return exitOf(exit);
-  const record = readRecord<ProcessRecord>(join(folder, 'process.json'));
-  if (record && isAlive(record)) signalGroup(record.pid, 'SIGKILL');
+  if (known && isAlive(known)) signalGroup(known.pid, 'SIGKILL');
   // The supervisor may have been killed between the start and its record, and a step's first process may have ended
   // before those that it started.
   killWhere(`MILLRACE_WORK=${join(folder, 'work')}`);
@@ -206,14 +202,6 @@ function exitOf(record: ExitRecord): Exit {
   if (record.interrupted !== undefined) return { kind: 'lost', reason: record.interrupted };
   if (record.signal !== null) return { kind: 'signalled', signal: record.signal };
   return { kind: 'exited', code: record.code ?? -1, ...(record.stopped ? { stopped: true } : {}) };
-}
-
-function readRecord<T>(path: string): T | undefined {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as T;
-  } catch {
-    return undefined;
-  }
 }
 
 async function prepare(folder: string, work: Work, blobs: BlobStore): Promise<void> {

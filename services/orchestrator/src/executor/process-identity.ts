@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import type { ProcessRecord } from './protocol.ts';
+import type { ProcessRecord } from './attempt-record.ts';
 
 /** When a process started, as the system tells it; undefined when there is no such process. */
 export function startOf(pid: number): string | undefined {

@@ -1,4 +1,5 @@
 import { StringDecoder } from 'node:string_decoder';
+import type { ExitRecord } from './attempt-record.ts';
 
 /** The lines of JSON between the orchestrator and its supervisor, over a local socket. */
 
@@ -25,25 +26,6 @@ export type FromSupervisor =
   | { readonly say: 'started'; readonly id: string; readonly pid: number }
   | { readonly say: 'exited'; readonly id: string; readonly exit: ExitRecord }
   | { readonly say: 'running'; readonly ids: readonly string[] };
-
-/** How a process ended: `exit.json` in its folder. */
-export interface ExitRecord {
-  readonly code: number | null;
-  readonly signal: string | null;
-  /** Why it could not be started. */
-  readonly refused?: string;
-  /** It had been asked to end. */
-  readonly stopped?: true;
-  /** The supervisor stopped it although nobody asked for that. */
-  readonly interrupted?: string;
-}
-
-/** Which process an attempt is: `process.json` in its folder. */
-export interface ProcessRecord {
-  readonly pid: number;
-  /** When the process started, as the system tells it; a process with the same pid and another start is a stranger. */
-  readonly start: string;
-}
 
 /** Splits bytes into JSON lines. */
 export function lineReader(handle: (line: unknown) => void): (chunk: Buffer) => void {

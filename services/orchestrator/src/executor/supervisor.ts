@@ -5,18 +5,12 @@
  * `node supervisor.ts SOCKET ORPHAN_GRACE_MS`
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { type LogFile, openLog } from './log-file.ts';
+import { beginRecord, type ExitRecord, hasRecord, type RecordFile, readRecord } from './attempt-record.ts';
+import { openLog } from './log-file.ts';
 import { signalGroup, startOf } from './process-identity.ts';
-import {
-  type ExitRecord,
-  type FromSupervisor,
-  lineReader,
-  type ProcessRecord,
-  type ToSupervisor,
-} from './protocol.ts';
+import { type FromSupervisor, lineReader, type ToSupervisor } from './protocol.ts';
 
 const streams = ['stdout', 'stderr'] as const;
 
@@ -99,20 +93,21 @@ function start({
     say({ say: 'started', id, pid: known.child.pid ?? 0 });
     return;
   }
-  if (existsSync(join(folder, 'spawning'))) {
+  if (hasRecord(folder)) {
     // Asked for twice, this time late: it is not started again, and what became of it is told.
-    const exit = read<ExitRecord>(join(folder, 'exit.json'));
+    const exit = readRecord(folder)?.exit;
     const gone = { code: null, signal: null, interrupted: 'the supervisor of its process went away' };
     say({ say: 'exited', id, exit: exit ?? gone });
     return;
   }
   const [program = '', ...args] = argv;
-  const logs: LogFile[] = [];
+  const logs = streams.map((name) =>
+    openLog(join(folder, `${name}.log`), { secrets, maxBytes: maxLogBytes }),
+  );
+  let begun: RecordFile | undefined;
   let child: ChildProcess;
   try {
-    writeFileSync(join(folder, 'spawning'), '');
-    for (const name of streams)
-      logs.push(openLog(join(folder, `${name}.log`), { secrets, maxBytes: maxLogBytes }));
+    begun = beginRecord(folder);
     child = spawn(program, args, {
       cwd: join(folder, 'work'),
       env,
@@ -120,10 +115,13 @@ function start({
       stdio: ['ignore', 'pipe', 'pipe'],
     });
   } catch (error) {
-    for (const log of logs) log.close();
-    record(id, folder, { code: null, signal: null, refused: (error as Error).message });
+    const exit = { code: null, signal: null, refused: (error as Error).message };
+    begun?.add({ exit });
+    begun?.close();
+    say({ say: 'exited', id, exit });
     return;
   }
+  const record = begun;
   const entry: Running = { child, stopping: false };
   running.set(id, entry);
   for (const [i, name] of streams.entries())
@@ -135,17 +133,19 @@ function start({
     for (const log of logs) log.close();
     running.delete(id);
     const { stopping, interrupted } = entry;
-    record(id, folder, {
+    const whole: ExitRecord = {
       ...exit,
       ...(stopping ? { stopped: true } : {}),
       ...(interrupted === undefined ? {} : { interrupted }),
-    });
+    };
+    record.add({ exit: whole });
+    record.close();
+    say({ say: 'exited', id, exit: whole });
     if (running.size === 0 && ending) process.exit(0);
   };
   child.on('spawn', () => {
     const pid = child.pid ?? 0;
-    const identity: ProcessRecord = { pid, start: startOf(pid) ?? 'ended' };
-    write(join(folder, 'process.json'), identity);
+    record.add({ process: { pid, start: startOf(pid) ?? 'ended' } });
     say({ say: 'started', id, pid });
   });
   child.on('error', (error) => {
@@ -190,32 +190,6 @@ function end(why: string, graceMs: number): void {
   setInterval(() => {
     for (const { child } of running.values()) if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL');
   }, graceMs + 500);
-}
-
-function record(id: string, folder: string, exit: ExitRecord): void {
-  write(join(folder, 'exit.json'), exit);
-  say({ say: 'exited', id, exit });
-}
-
-function read<T>(path: string): T | undefined {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as T;
-  } catch {
-    return undefined;
-  }
-}
-
-/**
- * Whole or not at all. The folder may be gone already when nobody waits for it any more, and the disk may be full: what
- * could not be written is still told, and one step's record must not end the parent of all steps.
- */
-function write(path: string, value: unknown): void {
-  try {
-    writeFileSync(`${path}.tmp`, JSON.stringify(value));
-    renameSync(`${path}.tmp`, path);
-  } catch {
-    rmSync(`${path}.tmp`, { force: true });
-  }
 }
 
 // Ctrl-C and the end of a session are the orchestrator's business; it says so when steps are to stop.
