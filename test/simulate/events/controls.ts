@@ -2,7 +2,7 @@ import type { Deliveries, Streams } from '@millrace/events';
 
 /** Protections that can be taken away. */
 export const controls = [
-  'publishing before the cursor moves',
+  'the word of the stream for what is published',
   'a stable message id',
   'the message that another follows',
   'acknowledging after handling',
@@ -16,10 +16,12 @@ export type Control = (typeof controls)[number];
 export function weaken(bus: Streams, control: string | undefined): Streams {
   const own = Object.create(bus) as { -readonly [K in keyof Streams]: Streams[K] };
   let attempts = 0;
-  if (control === 'publishing before the cursor moves')
+  let last = 0;
+  if (control === 'the word of the stream for what is published')
     own.send = async (message) => {
-      bus.send(message).catch(() => {});
-      return { seq: 0, duplicate: false };
+      const sent = await bus.send(message).catch(() => ({ seq: last, duplicate: false }));
+      last = sent.seq;
+      return sent;
     };
   if (control === 'a stable message id')
     own.send = (message) => bus.send({ ...message, id: `${message.id}#${bus.name}-${++attempts}` });
