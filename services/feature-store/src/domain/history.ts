@@ -25,7 +25,8 @@ export function addEntries(history: History, added: readonly Entry[], horizonUs:
   const byTime = new Map(history.entries.map((e) => [e.timeUs, e]));
   let { dropped } = history;
   const first = history.entries[0]?.timeUs ?? Number.NEGATIVE_INFINITY;
-  for (const entry of added) {
+  for (const given of added) {
+    const entry = asStored(given);
     // A row before the first kept one changes no value that is still answered.
     if (dropped && entry.timeUs < first) continue;
     const other = byTime.get(entry.timeUs);
@@ -37,6 +38,12 @@ export function addEntries(history: History, added: readonly Entry[], horizonUs:
   while (keep + 1 < entries.length && entries[keep + 1]!.timeUs <= from) keep++;
   dropped ||= keep > 0;
   return { entries: entries.slice(keep), dropped };
+}
+
+/** A document knows no negative zero, and what is in memory must be what the document says. */
+function asStored(entry: Entry): Entry {
+  if (!entry.cells.some((cell) => Object.is(cell, -0))) return entry;
+  return { ...entry, cells: entry.cells.map((cell) => (Object.is(cell, -0) ? 0 : cell)) };
 }
 
 /** The newest row up to a moment; `lost` when the row that was newest then is no longer known. */
