@@ -3,7 +3,6 @@ import { type DocumentStore, defineCollection, openDocuments } from '@millrace/d
 import { tempDir } from '@millrace/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { FeatureView } from '../src/domain/definition.ts';
-import { addEntries, emptyHistory } from '../src/domain/history.ts';
 import { createKeyCache } from '../src/online/key-cache.ts';
 import { online, views } from '../src/store/collections.ts';
 import { emptyDoc, emptySide, storeSide } from '../src/store/online-doc.ts';
@@ -35,15 +34,6 @@ const doc = (key: string, rows: number) => ({
       dropped: false,
     },
   }),
-});
-
-test('a row is in memory what it is in the store, negative zero too', async () => {
-  const entries = [{ timeUs: 1, createdUs: null, cells: [-0, 0, -1.5, null, 'x', true, 7n] }];
-  const history = addEntries(emptyHistory, entries, 1);
-  const pushed = storeSide({ layer: emptySide.layer, history });
-  await mine.collection(online).upsert('zero', () => ({ doc: { ...emptyDoc('g', 'zero'), pushed } }));
-  const stored = await theirs.collection(online).get('zero');
-  expect(stored?.doc.pushed).toEqual(pushed);
 });
 
 test('keys are read once while nobody else writes, and again when another process has written', async () => {

@@ -31,8 +31,9 @@ export function addValue(into: Aggregate, value: number, { places, squared }: Ke
   into.count += 1;
   add(into.sum, units);
   if (squared) addSquare(into.squares, units);
-  if (value < into.min) into.min = value;
-  if (value > into.max) into.max = value;
+  // Negative zero becomes zero, as in the rows of the other path: the two are equal, so which one came out would be chance.
+  if (value < into.min) into.min = value + 0;
+  if (value > into.max) into.max = value + 0;
 }
 
 /** How many numbers {@link addStored} reads: count, sum (3 limbs), squares (3 limbs), min, max. */

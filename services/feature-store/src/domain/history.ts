@@ -26,7 +26,7 @@ export function addEntries(history: History, added: readonly Entry[], horizonUs:
   let { dropped } = history;
   const first = history.entries[0]?.timeUs ?? Number.NEGATIVE_INFINITY;
   for (const given of added) {
-    const entry = asStored(given);
+    const entry = unsigned(given);
     // A row before the first kept one changes no value that is still answered.
     if (dropped && entry.timeUs < first) continue;
     const other = byTime.get(entry.timeUs);
@@ -40,8 +40,8 @@ export function addEntries(history: History, added: readonly Entry[], horizonUs:
   return { entries: entries.slice(keep), dropped };
 }
 
-/** A document knows no negative zero, and what is in memory must be what the document says. */
-function asStored(entry: Entry): Entry {
+/** Negative zero is zero: the two are equal, so which of them a tie is decided for would be chance. */
+function unsigned(entry: Entry): Entry {
   if (!entry.cells.some((cell) => Object.is(cell, -0))) return entry;
   return { ...entry, cells: entry.cells.map((cell) => (Object.is(cell, -0) ? 0 : cell)) };
 }

@@ -53,7 +53,7 @@ export function viewRows(view: FeatureView, plan: ViewPlan, from: string): strin
   const created = view.createdColumn === '' ? 'NULL::BIGINT' : micros(view.createdColumn);
   const types = new Map(view.columns.map((c) => [c.name, c.type]));
   const measures = plan.measures.flatMap(({ column, places }, i) => {
-    const value = `CAST(${ident(column)} AS DOUBLE)`;
+    const value = number(column);
     const units = `mr_units(${value}, ${10 ** places}::DOUBLE)`;
     return [`${units} AS u${i}`, `CASE WHEN ${units} IS NOT NULL THEN ${value} END AS x${i}`];
   });
@@ -70,7 +70,13 @@ export function viewRows(view: FeatureView, plan: ViewPlan, from: string): strin
 }
 
 function cell(column: string, type: ColumnType | undefined): string {
+  if (type === 'double') return number(column);
   return type === undefined ? 'NULL' : `CAST(${ident(column)} AS ${sqlTypes[type]})`;
+}
+
+/** A column of floating point. Negative zero is zero: the two are equal, so which of them a tie is decided for would be chance. */
+function number(column: string): string {
+  return `(CAST(${ident(column)} AS DOUBLE) + 0.0::DOUBLE)`;
 }
 
 /** A time column in microseconds since 1970; null for infinite times and those that a double does not hold exactly. */
