@@ -89,10 +89,31 @@ test('a series orders its points as points are ordered, the ends of int64 includ
   );
 });
 
+test('batches in any order are put in theirs, and then all points are in order where the batches were', () => {
+  const sorted = points.map((list) => list.map((p) => ({ ...p, key: 'm' })).sort(comparePoints));
+  fc.assert(
+    fc.property(sorted, fc.integer({ min: 1, max: 9 }), fc.infiniteStream(fc.nat()), (list, size, chance) => {
+      const batches: Point[][] = [];
+      for (let at = 0; at < list.length; at += size) batches.push(list.slice(at, at + size));
+      const series = createSeries('m');
+      while (batches.length > 0) {
+        const [batch = []] = batches.splice((chance.next().value as number) % batches.length, 1);
+        series.add(toColumns(batch, 0));
+      }
+      series.add(toColumns([], 0));
+      series.arrange();
+      expect(series.length).toBe(list.length);
+      expect(series.isOrdered()).toBe(true);
+      for (const [i, p] of list.entries()) expect(comparePoints(series.point(i), p)).toBe(0);
+    }),
+  );
+});
+
 describe('down-sampling', () => {
   const chosenOf = (list: readonly Point[], most: number) => {
     const series = createSeries('m');
     for (let at = 0; at < list.length; at += 70) series.add(toColumns(list.slice(at, at + 70), 0));
+    series.arrange();
     return downsample(series, most).map(series.point);
   };
   const fields = {

@@ -25,6 +25,11 @@ export interface GrowingSeries extends Series {
   add(batch: PointColumns): number;
   /** Keeps only these, in this order. */
   keep(indexes: readonly number[]): void;
+  /**
+   * Puts whole batches in the order of their first points, which gives points other indexes. Calls side by side are stored
+   * in the order in which they came, which is rarely that of their steps, and a few batches are sorted sooner than a million points.
+   */
+  arrange(): void;
 }
 
 type Part = Omit<PointViews, 'keyIndexes'>;
@@ -43,6 +48,11 @@ export function createSeries(key: string): GrowingSeries {
   let begins: number[] = [];
   let length = 0;
   let joined = joinLazily(parts, length);
+
+  function clear(): void {
+    [parts, begins, length] = [[], [], 0];
+    joined = joinLazily(parts, length);
+  }
 
   function addPart(part: Part): void {
     parts.push(part);
@@ -94,8 +104,16 @@ export function createSeries(key: string): GrowingSeries {
     keep(indexes) {
       const { columns, steps, times } = joined;
       const kept = pick({ values: columns().values, steps: steps(), times: times() }, indexes);
-      [parts, begins, length] = [[], [], 0];
+      clear();
       addPart(kept);
+    },
+    arrange() {
+      const given = parts.filter((part) => part.values.length > 0);
+      const inOrder = (part: Part, i: number) => i === 0 || compareFirst(given[i - 1]!, part) <= 0;
+      if (given.every(inOrder)) return;
+      const arranged = given.sort(compareFirst);
+      clear();
+      for (const part of arranged) addPart(part);
     },
     abscissas(indexes) {
       const [first, last] = [indexes ? indexes[0]! : 0, indexes ? indexes.at(-1)! : length - 1];
@@ -105,6 +123,13 @@ export function createSeries(key: string): GrowingSeries {
       return indexes ? relative(distances, indexes) : distances;
     },
   };
+}
+
+/** In the order of the first point of each. */
+function compareFirst(a: Part, b: Part): number {
+  if (a.steps[0] !== b.steps[0]) return a.steps[0]! < b.steps[0]! ? -1 : 1;
+  if (a.times[0] !== b.times[0]) return a.times[0]! - b.times[0]!;
+  return compareValues(a.values[0]!, b.values[0]!);
 }
 
 /** Columns over all parts, joined when they are first asked for. */

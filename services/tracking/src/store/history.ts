@@ -59,8 +59,12 @@ export async function historySeries(
     signal.throwIfAborted();
     const page = await batches.page(run.project, run.id, batchesAtOnce, after);
     for (const { doc } of page.items) total += series.add(doc);
-    if (series.length > pointsInMemory) series.keep(downsample(series, pointsInMemory / 4));
+    if (series.length > pointsInMemory) {
+      series.arrange();
+      series.keep(downsample(series, pointsInMemory / 4));
+    }
     after = page.next;
   }
+  series.arrange();
   return { points: downsample(series, maxPoints).map(series.point), total };
 }
