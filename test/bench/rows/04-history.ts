@@ -15,7 +15,7 @@ const history: Row = {
   floor: 'bare SQLite, reading the same chunks',
   aims: [atMostTimesFloor('ms', 2)],
   explanation:
-    'of the time of a history in the service, half (51 %) is reading the chunks through the store, 30 % joining the columns of 1,000 batches into two of a million entries, and 12 % choosing the points, in a profile on a machine with other work.',
+    'of the time of a history in the service, half (51 %) is reading the chunks through the store, 30 % joining the columns of 1,000 batches into two of a million entries, and 12 % choosing the points.',
   async open() {
     const folder = tempDir('millrace-bench-');
     const nats = await startNats();
