@@ -8,5 +8,5 @@ export const scenario: Scenario = {
   run: (chance) => killRelay(chance, { point: 'relay.after-publish' }),
   // A stream that does not know the ids of what it holds.
   control: (chance) =>
-    killRelay(chance, { point: 'relay.after-publish', between: (_, bus, nats) => outlastWindow(bus, nats) }),
+    killRelay(chance, { point: 'relay.after-publish', between: (_, bus) => outlastWindow(bus) }),
 };
