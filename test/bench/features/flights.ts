@@ -3,6 +3,8 @@ import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { AggregationFunction } from '@millrace/contracts/features';
 import { parquet as file } from '../../../examples/flights/data.ts';
 import type { FeatureView } from '../../../services/feature-store/src/domain/definition.ts';
+import type { ViewPlan } from '../../../services/feature-store/src/domain/plan.ts';
+import { readSource, viewRows } from '../../../services/feature-store/src/duckdb/relation.ts';
 import { type FeatureStore, parent, startFeatures } from './store.ts';
 
 const hourMs = 3_600_000;
@@ -60,6 +62,12 @@ export const flightsView: FeatureView = {
   ],
   materializedUs: null,
 };
+
+/** The SELECT of the view's rows, as the feature store writes it. */
+export function flightRows(plan: ViewPlan): string {
+  const { columns } = flightsView;
+  return viewRows(flightsView, plan, readSource({ file, format: 'parquet', csvDelimiter: '', columns }));
+}
 
 /** A feature store with the view `routes` over the flights. */
 export async function startFlights(): Promise<FeatureStore> {

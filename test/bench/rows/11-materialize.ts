@@ -1,8 +1,7 @@
 import { tempDir } from '@millrace/testing';
 import { viewPlan } from '../../../services/feature-store/src/domain/definition.ts';
 import { batchRowsSql } from '../../../services/feature-store/src/duckdb/batch-rows.ts';
-import { readSource, viewRows } from '../../../services/feature-store/src/duckdb/relation.ts';
-import { flights, flightsView, startFlights } from '../features/flights.ts';
+import { flightRows, flights, flightsView, startFlights } from '../features/flights.ts';
 import { ask, startChild } from '../floors/child.ts';
 import { atMostTimesFloor, type Row } from '../row.ts';
 
@@ -22,13 +21,7 @@ const materialize: Row = {
       flights.file,
     ]);
     const plan = viewPlan(flightsView);
-    const source = {
-      file: flights.file,
-      format: 'parquet',
-      csvDelimiter: '',
-      columns: flightsView.columns,
-    } as const;
-    const rows = viewRows(flightsView, plan, readSource(source));
+    const rows = flightRows(plan);
     const range = { unreadUs: Number.NEGATIVE_INFINITY, endUs: flights.end.getTime() * 1000 };
     const statements = [batchRowsSql(flightsView, plan, rows, range)];
     return {

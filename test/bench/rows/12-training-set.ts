@@ -3,9 +3,9 @@ import { tempDir } from '@millrace/testing';
 import { viewPlan } from '../../../services/feature-store/src/domain/definition.ts';
 import type { Engine } from '../../../services/feature-store/src/duckdb/engine.ts';
 import { joinView } from '../../../services/feature-store/src/duckdb/point-in-time.ts';
-import { micros, readSource, viewRows } from '../../../services/feature-store/src/duckdb/relation.ts';
+import { micros } from '../../../services/feature-store/src/duckdb/relation.ts';
 import { runSql } from '../features/duckdb.ts';
-import { flights, flightsView, startFlights } from '../features/flights.ts';
+import { flightRows, flights, flightsView, startFlights } from '../features/flights.ts';
 import { parent } from '../features/store.ts';
 import { ask, startChild } from '../floors/child.ts';
 import { atMostTimesFloor, type Row } from '../row.ts';
@@ -61,13 +61,7 @@ async function statementsOf(asked: string, result: string): Promise<readonly str
   ];
   const recorder = { run: async (sql: string) => void statements.push(sql) } as Engine;
   const plan = viewPlan(flightsView);
-  const source = {
-    file: flights.file,
-    format: 'parquet',
-    csvDelimiter: '',
-    columns: flightsView.columns,
-  } as const;
-  const rows = viewRows(flightsView, plan, readSource(source));
+  const rows = flightRows(plan);
   await joinView(recorder, { view: flightsView, plan, wanted: new Set(flights.features), rows }, 'joined_0');
   const columns = flights.features.map((name) => `joined_0.${name}`).join(', ');
   statements.push(
