@@ -127,14 +127,15 @@ export async function launch(
   return pipelineRun!.name;
 }
 
-/** Waits for a run's end. */
-export function finished({ pipelineRuns }: Millrace, name: string, timeoutMs = 40_000): Promise<PipelineRun> {
-  const isOver = async () => {
-    const { pipelineRun } = await pipelineRuns.getPipelineRun({ name });
-    return pipelineRun && pipelineRun.state >= PipelineRunState.SUCCEEDED ? pipelineRun : undefined;
-  };
-  return until(isOver, { timeoutMs, what: `the end of ${name}` });
+/** A run that has ended; undefined while it goes on. */
+export async function isOver({ pipelineRuns }: Millrace, name: string): Promise<PipelineRun | undefined> {
+  const { pipelineRun } = await pipelineRuns.getPipelineRun({ name });
+  return pipelineRun && pipelineRun.state >= PipelineRunState.SUCCEEDED ? pipelineRun : undefined;
 }
+
+/** Waits for a run's end. */
+export const finished = (millrace: Millrace, name: string, timeoutMs = 40_000): Promise<PipelineRun> =>
+  until(() => isOver(millrace, name), { timeoutMs, what: `the end of ${name}` });
 
 /** The tasks of a run. */
 export async function tasksOf({ pipelineRuns }: Millrace, parent: string): Promise<Task[]> {

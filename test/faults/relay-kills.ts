@@ -50,7 +50,7 @@ export async function killRelay(chance: Chance, { point, between }: RelayKills):
 }
 
 /** It may come to its race point while it starts, with what the life before has left to publish. */
-function diedEarly(error: unknown): undefined {
+export function diedEarly(error: unknown): undefined {
   if (!String(error).includes('race point')) throw error;
 }
 

@@ -5,6 +5,7 @@ import { OutputKind, TaskState } from '@millrace/contracts/pipelines';
 import { type Race, startService, until } from '@millrace/testing';
 import {
   finished,
+  isOver,
   keyOf,
   launch,
   linesOf,
@@ -14,9 +15,13 @@ import {
   tasksOf,
   type Workshop,
 } from '../pipelines.ts';
+import { diedEarly } from '../relay-kills.ts';
 import type { Chance, Outcome, Scenario } from '../scenario.ts';
+import { together } from '../tally.ts';
 
 const steps = 30;
+/** A machine may be so slow in starting an orchestrator that a graph has few lives. */
+const mostGraphs = 12;
 const points = [
   'orchestrator.before-claim',
   'orchestrator.after-claim',
@@ -34,7 +39,7 @@ function launchGraph(at: Workshop, chance: Chance): Promise<string> {
   const graph = Array.from({ length: steps }, (_, i) => {
     const dependsOn = upstreams(i).map((upstream) => `s${upstream}`);
     const script = [
-      'echo "$MILLRACE_TASK $MILLRACE_ATTEMPT $$" >> $MARKS/starts',
+      'echo "$MILLRACE_TASK $MILLRACE_RUN $MILLRACE_ATTEMPT $$" >> $MARKS/starts',
       `sleep 0.${chance.between(1, 4)}`,
       `echo $(((31 * ($A + $B) + ${i}) % 10007)) > $MILLRACE_OUTPUTS/y`,
     ].join('\n');
@@ -56,15 +61,31 @@ function expected(): number[] {
   return values;
 }
 
-/** A life of the orchestrator that ends at a race point, at the latest when the run is over. */
-async function liveUntil(at: Workshop, race: Race): Promise<boolean> {
-  const options = { env: at.settings, dataDir: at.service.dataDir, race };
+/** A life of the orchestrator that ends at a race point, at the latest when the run is over. Tells whether it came to the point. */
+async function liveUntil(at: Workshop, race: Race, name: string): Promise<boolean> {
+  const port = Number(at.service.address.split(':')[1]);
+  const options = { env: at.settings, dataDir: at.service.dataDir, port, race };
   // The point may come before it is ready.
-  const service = await startService('orchestrator', options).catch(() => undefined);
+  const service = await startService('orchestrator', options).catch(diedEarly);
   if (!service) return true;
-  const reached = await Promise.race([service.reached.then(() => true), sleep(3000, false)]);
+  let reached = false;
+  const dying = service.reached.then(() => {
+    reached = true;
+  });
+  await Promise.race([
+    dying,
+    until(async () => reached || (await isOver(at.millrace, name)), { timeoutMs: 40_000 }),
+  ]);
   await service.kill9();
   return reached;
+}
+
+/** Starts a graph, and kills the orchestrator soon afterwards. */
+async function launchUntilKilled(at: Workshop, chance: Chance): Promise<string> {
+  const name = await launchGraph(at, chance);
+  await sleep(chance.between(50, 400));
+  await at.service.kill9();
+  return name;
 }
 
 async function check(at: Workshop, name: string): Promise<Outcome> {
@@ -77,7 +98,10 @@ async function check(at: Workshop, name: string): Promise<Outcome> {
     const wanted = fromJson(ValueSchema, String(values[Number(keyOf(task).slice(1))]));
     return task.state !== TaskState.SUCCEEDED || JSON.stringify(value) !== JSON.stringify(wanted);
   });
-  const starts = linesOf(at, 'starts').map((line) => line.split(' ')[0]);
+  const starts = linesOf(at, 'starts').flatMap((line) => {
+    const [task, run] = line.split(' ');
+    return run === keyOf({ name }) ? [task] : [];
+  });
   const doubled = starts.length - new Set(starts).size;
   const breaches = tasks.length === steps ? [] : [`there are ${tasks.length} tasks, not ${steps}`];
   return { checked: tasks.length, lost: lost.length, doubled, breaches };
@@ -87,28 +111,33 @@ export const scenario: Scenario = {
   number: 15,
   name: 'kill -9 of the orchestrator at each of its race points in a graph of 30 steps',
   invariant: 'every step is started once, the run completes, all outputs are right',
-  limitMs: 120_000,
+  limitMs: 150_000,
   async run(chance) {
     await using at = await startWorkshop();
-    const name = await launchGraph(at, chance);
-    await sleep(chance.between(50, 400));
-    await at.service.kill9();
-    const order = [...points].sort(() => chance.random() - 0.5);
-    const missed: string[] = [];
-    for (const point of order)
-      if (!(await liveUntil(at, { point, nth: nthOf(point, chance), signal: 'kill' }))) missed.push(point);
+    const graphs = [await launchUntilKilled(at, chance)];
+    for (const point of [...points].sort(() => chance.random() - 0.5)) {
+      // A run that was over before the point came was not broken in its middle: then there is another one.
+      for (;;) {
+        const race = { point, nth: nthOf(point, chance), signal: 'kill' } as const;
+        if (await liveUntil(at, race, graphs.at(-1)!)) break;
+        if (graphs.length === mostGraphs) throw new Error(`${point} was not reached in ${mostGraphs} graphs`);
+        await at.service.restart();
+        // The client is connected again when it is told so.
+        await finished(at.millrace, graphs.at(-1)!);
+        graphs.push(await launchUntilKilled(at, chance));
+      }
+    }
     await at.service.restart();
-    const outcome = await check(at, name);
-    // A run that was over too soon was not broken in its middle.
-    const breaches = missed.length > 2 ? [`these points were not reached: ${missed.join(', ')}`] : [];
-    return { ...outcome, breaches: [...outcome.breaches, ...breaches] };
+    const outcomes: Outcome[] = [];
+    for (const name of graphs) outcomes.push(await check(at, name));
+    return together(outcomes);
   },
   // The parent of all steps is what lets them go on: without it they are begun again.
   async control(chance) {
     await using at = await startWorkshop();
     const name = await launchGraph(at, chance);
     const [line = ''] = await until(() => linesOf(at, 'starts').length > 2 && linesOf(at, 'starts'));
-    process.kill(supervisorOf(Number(line.split(' ')[2])), 'SIGKILL');
+    process.kill(supervisorOf(Number(line.split(' ')[3])), 'SIGKILL');
     await at.service.kill9();
     await at.service.restart();
     return await check(at, name);
