@@ -7,7 +7,7 @@ import { aggregateFunctions } from '../src/domain/aggregate.ts';
 import { type FeatureView, viewPlan } from '../src/domain/definition.ts';
 import { evaluateWindows } from '../src/domain/evaluate.ts';
 import { addEntries, emptyHistory, entryAt } from '../src/domain/history.ts';
-import { addRows, emptyLayer } from '../src/domain/layer.ts';
+import { addRows, ageLayer, emptyLayer, newestOf } from '../src/domain/layer.ts';
 import type { Cell, ViewPlan } from '../src/domain/plan.ts';
 import type { Table } from '../src/domain/table.ts';
 import { dayUs, hourUs, minuteUs } from '../src/domain/time.ts';
@@ -127,8 +127,15 @@ async function offline(rows: readonly Row[], asked: readonly { key: string | nul
   });
 }
 
+/** How many rows come at once, and when they become tiles. */
+interface Kept {
+  readonly pieces: number;
+  readonly horizonUs: number;
+  readonly few: number;
+}
+
 /** The online path with its rows in two layers, added in pieces in the order given. */
-function online(rows: readonly Row[], pieces: number, horizonUs: number, key: string, at: number) {
+function online(rows: readonly Row[], { pieces, horizonUs, few }: Kept, key: string, at: number) {
   const mine = rows.filter((r) => r.key === key);
   const layers = [emptyLayer, emptyLayer];
   const histories = [emptyHistory, emptyHistory];
@@ -136,7 +143,9 @@ function online(rows: readonly Row[], pieces: number, horizonUs: number, key: st
     const piece = mine.slice(i, i + pieces);
     const side = (i / pieces) % 2;
     const raw = new Float64Array(piece.flatMap((r) => [r.t, r.x ?? Number.NaN]));
-    layers[side] = addRows(layers[side]!, raw, plan, horizonUs);
+    layers[side] = addRows(layers[side]!, raw, plan, horizonUs, few);
+    const newestUs = newestOf(layers[side].raw, plan);
+    layers[1 - side] = ageLayer(layers[1 - side]!, plan, newestUs, horizonUs, few);
     const entries = piece.map((r) => ({ timeUs: r.t, createdUs: r.created, cells: [r.p] }));
     histories[side] = addEntries(histories[side]!, entries, horizonUs);
   }
@@ -160,12 +169,13 @@ describe('the same value for the same key and time', () => {
       fc.array(asked, { minLength: 1, maxLength: 20 }),
       fc.integer({ min: 1, max: 40 }),
       fc.constantFrom(hourUs, 6 * hourUs, 90 * dayUs, 40 * 366 * dayUs),
-      async (rows, questions, pieces, horizonUs) => {
+      fc.constantFrom(0, 3, 30),
+      async (rows, questions, pieces, horizonUs, few) => {
         const joined = await offline(rows, questions);
         for (const [i, { key, at }] of questions.entries()) {
           const expected = naive(rows, view, plan, key, at);
           expect(joined[i]).toEqual(expected);
-          const answer = online(rows, pieces, horizonUs, key, at);
+          const answer = online(rows, { pieces, horizonUs, few }, key, at);
           if (answer.windows) expect(answer.windows).toEqual(expected.slice(1));
           if (answer.newest !== 'lost') {
             const fresh = answer.newest && answer.newest.timeUs >= at - view.ttlUs;
@@ -185,9 +195,10 @@ describe('the same value for the same key and time', () => {
     const rows: Row[] = [{ key: 'a', t: now, created: null, x: 1, p: 'now' }];
     const future: Row[] = [{ key: 'a', t: now + 1, created: null, x: 100, p: 'later' }];
     const question = [{ key: 'a', at: now }];
+    const kept = { pieces: 10, horizonUs: dayUs, few: 0 };
     expect(await offline([...rows, ...future], question)).toEqual(await offline(rows, question));
-    expect(online([...rows, ...future], 10, dayUs, 'a', now).windows).toEqual(
-      online(rows, 10, dayUs, 'a', now).windows,
+    expect(online([...rows, ...future], kept, 'a', now).windows).toEqual(
+      online(rows, kept, 'a', now).windows,
     );
   });
 

@@ -1,5 +1,5 @@
 import { type Aggregate, addStored, addValue, emptyAggregate, resultOf, storedWidth } from './aggregate.ts';
-import { type Layer, rawWidth, tileHead, tileWidth } from './layer.ts';
+import { countUpTo, type Layer, rawWidth, tileHead, tileWidth } from './layer.ts';
 import type { ViewPlan } from './plan.ts';
 import { windowStart } from './window.ts';
 
@@ -83,15 +83,4 @@ function takeTiles({ tiles }: Layer, plan: ViewPlan, at: number, states: readonl
     }
   }
   return end > 0;
-}
-
-/** How many rows of a matrix that is ordered by its first column have a time up to `at`. */
-function countUpTo(data: Float64Array, width: number, at: number): number {
-  let [low, high] = [0, data.length / width];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (data[middle * width]! <= at) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -1,7 +1,7 @@
 import { type Aggregate, addStored, addValue, emptyAggregate, storedWidth } from './aggregate.ts';
 import { toLimbs, total } from './exact.ts';
 import type { ViewPlan } from './plan.ts';
-import { ceilTo, floorTo } from './time.ts';
+import { ceilTo, floorTo, hourUs } from './time.ts';
 import { hops } from './window.ts';
 
 /**
@@ -38,31 +38,60 @@ interface Tile {
   readonly measures: readonly Aggregate[];
 }
 
-/** Adds rows (as in `raw`, in any order) and then lets what is older than the horizon coarsen. */
-export function addRows(layer: Layer, rows: Float64Array, plan: ViewPlan, horizonUs: number): Layer {
-  return coarsen({ ...layer, raw: mergeByTime(layer.raw, rows, rawWidth(plan)) }, plan, horizonUs);
+/** Up to so many rows behind the horizon stay rows: they take less room than the tiles that would hold them, and less work. */
+const fewRows = 512;
+
+/** What nothing needs any more may stay for so long, so that not every push makes all of it anew. */
+export const staleUs = 6 * hourUs;
+
+/** Adds rows (as in `raw`, in any order), and then lets what is older than the horizon coarsen if it is more than `few` rows. */
+export function addRows(
+  layer: Layer,
+  rows: Float64Array,
+  plan: ViewPlan,
+  horizonUs: number,
+  few = fewRows,
+): Layer {
+  const raw = mergeByTime(layer.raw, rows, rawWidth(plan));
+  return coarsen({ ...layer, raw }, plan, newestOf(raw, plan) - horizonUs, few);
 }
 
+/** The same for a layer that gets no rows itself: rows of its key up to `newestUs` are in another layer. */
+export const ageLayer = (
+  layer: Layer,
+  plan: ViewPlan,
+  newestUs: number,
+  horizonUs: number,
+  few = fewRows,
+): Layer => coarsen(layer, plan, newestUs - horizonUs, few);
+
+/** The time of the newest of rows that are in order; -Infinity when there are none. */
+export const newestOf = (raw: Float64Array, plan: ViewPlan): number =>
+  raw[raw.length - rawWidth(plan)] ?? Number.NEGATIVE_INFINITY;
+
 /**
- * Turns raw rows older than the horizon into tiles, finer tiles into coarser ones, and drops what no window reaches any
- * more. The horizon counts back from the newest row; values read from there on stay exact.
+ * Turns raw rows up to the end of the horizon into tiles, finer tiles into coarser ones, and drops what no window reaches
+ * any more. Values read from there on stay exact.
  */
-function coarsen(layer: Layer, plan: ViewPlan, horizonUs: number): Layer {
+function coarsen(layer: Layer, plan: ViewPlan, from: number, few: number): Layer {
+  if (from === Number.NEGATIVE_INFINITY) return layer;
   const width = rawWidth(plan);
   const { raw } = layer;
-  if (raw.length === 0) return layer;
-  const from = raw[raw.length - width]! - horizonUs;
   const cuts = cutsOf(plan, from);
-  let keep = 0;
-  while (keep < raw.length && raw[keep]! <= cuts[0]) keep += width;
-  const stored = layer.tiles;
-  const step = tileWidth(plan);
-  let stale = keep > 0;
-  for (let i = 0; i < stored.length && !stale; i += step) {
-    stale = hopAt(stored[i]!, cuts) !== stored[i + 1];
+  const [past, gone] = [countUpTo(raw, width, cuts[0]), countUpTo(raw, width, cuts[3])];
+  const exactFromUs = Math.max(layer.exactFromUs, cuts[0]);
+  const isStale = layer.tiles.length > 0 && layer.tiles[0]! <= cuts[3] - staleUs;
+  if (past - gone > few || isStale) {
+    const tiles = tilesOf(layer, raw.subarray(0, past * width), plan, cuts);
+    return { raw: raw.slice(past * width), tiles, exactFromUs };
   }
-  if (!stale) return layer;
+  return gone === 0 ? layer : { ...layer, raw: raw.slice(gone * width), exactFromUs };
+}
+
+/** A layer's tiles with some rows more, as coarse as the cuts say. */
+function tilesOf({ tiles: stored }: Layer, rows: Float64Array, plan: ViewPlan, cuts: Cuts): Float64Array {
   const tiles = new Map<string, Tile>();
+  const step = tileWidth(plan);
   for (let i = 0; i < stored.length; i += step) {
     const tile = tileFor(tiles, plan, stored[i]!, stored[i + 1]!, cuts);
     if (!tile) continue;
@@ -72,17 +101,27 @@ function coarsen(layer: Layer, plan: ViewPlan, horizonUs: number): Layer {
       addStored(m, stored, i + tileHead + c * storedWidth, plan.measures[c]!);
     });
   }
-  for (let i = 0; i < keep; i += width) {
-    const tile = tileFor(tiles, plan, raw[i]!, 0, cuts);
+  for (let i = 0; i < rows.length; i += rawWidth(plan)) {
+    const tile = tileFor(tiles, plan, rows[i]!, 0, cuts);
     if (!tile) continue;
     tile.rows += 1;
-    tile.newest = Math.max(tile.newest, raw[i]!);
+    tile.newest = Math.max(tile.newest, rows[i]!);
     tile.measures.forEach((m, c) => {
-      addValue(m, raw[i + 1 + c]!, plan.measures[c]!);
+      addValue(m, rows[i + 1 + c]!, plan.measures[c]!);
     });
   }
-  const exactFromUs = Math.max(layer.exactFromUs, cuts[0]);
-  return { raw: raw.slice(keep), tiles: storeTiles([...tiles.values()], step), exactFromUs };
+  return storeTiles([...tiles.values()], step);
+}
+
+/** How many rows of a matrix that is ordered by its first column have a time up to `at`. */
+export function countUpTo(data: Float64Array, width: number, at: number): number {
+  let [low, high] = [0, data.length / width];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (data[middle * width]! <= at) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 type Cuts = readonly [number, number, number, number];

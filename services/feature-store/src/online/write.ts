@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto';
 import type { FeatureView } from '../domain/definition.ts';
 import { addEntries, type Entry, type History } from '../domain/history.ts';
-import { addRows, type Layer } from '../domain/layer.ts';
-import type { ViewPlan } from '../domain/plan.ts';
+import { addRows, ageLayer, type Layer, newestOf, staleUs } from '../domain/layer.ts';
+import { reachUs, type ViewPlan } from '../domain/plan.ts';
 import {
   emptyDoc,
   emptySide,
   holdsPush,
   type KeySide,
   type OnlineDoc,
+  oldestOf,
   readSide,
+  type StoredSide,
   storeSide,
   withPush,
 } from '../store/online-doc.ts';
@@ -71,6 +73,13 @@ export function createOnlineWriter(store: Store, cache: KeyCache, horizonUs: num
     history: addEntries(history, rows.entries, horizonUs),
   });
 
+  /** The horizon counts back from a key's newest row, also for the side that did not get it. */
+  function age(side: StoredSide | null, newestUs: number, plan: ViewPlan): StoredSide | null {
+    if (!side || oldestOf(side) > newestUs - reachUs(plan, horizonUs) - staleUs) return side;
+    const { layer, history } = readSide(side);
+    return storeSide({ layer: ageLayer(layer, plan, newestUs, horizonUs), history });
+  }
+
   return {
     /** Adds pushed rows; a push that the key holds already changes nothing. Pushes from `floor` on may come again. */
     async push(
@@ -81,8 +90,9 @@ export function createOnlineWriter(store: Store, cache: KeyCache, horizonUs: num
     ): Promise<void> {
       await write(view, rows.key, (doc) => {
         if (holdsPush(doc, id)) return undefined;
-        const pushed = storeSide(extend(readSide(doc.pushed), plan, rows));
-        return { ...doc, pushed, pushes: withPush(doc, id, floor) };
+        const pushed = extend(readSide(doc.pushed), plan, rows);
+        const batch = age(doc.batch, newestOf(pushed.layer.raw, plan), plan);
+        return { ...doc, batch, pushed: storeSide(pushed), pushes: withPush(doc, id, floor) };
       });
     },
 
@@ -94,8 +104,9 @@ export function createOnlineWriter(store: Store, cache: KeyCache, horizonUs: num
         const fresh = run.replace || doc.batch === null;
         const before = fresh ? unread(rows, run) : readSide(doc.batch);
         const news = fresh ? rows : after(rows, doc.batchEndUs, 1 + plan.measures.length);
-        const batch = storeSide(extend(before, plan, news));
-        return { ...doc, batch, batchEndUs: run.endUs, batchRun: run.run };
+        const batch = extend(before, plan, news);
+        const pushed = age(doc.pushed, newestOf(batch.layer.raw, plan), plan);
+        return { ...doc, batch: storeSide(batch), pushed, batchEndUs: run.endUs, batchRun: run.run };
       });
     },
 

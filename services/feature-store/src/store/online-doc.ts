@@ -81,6 +81,14 @@ export function readSide(side: StoredSide | null): KeySide {
   return { layer, history: { entries, dropped: side.dropped } };
 }
 
+/** The time of the oldest row or tile of a side; infinity when it has none. */
+export const oldestOf = ({ raw, tiles }: StoredSide): number => Math.min(firstOf(raw), firstOf(tiles));
+
+function firstOf(bytes: Uint8Array): number {
+  if (bytes.length === 0) return Number.POSITIVE_INFINITY;
+  return new DataView(bytes.buffer, bytes.byteOffset).getFloat64(0, true);
+}
+
 const bytesOf = (numbers: Float64Array) =>
   new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
 
