@@ -5,12 +5,10 @@
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { names } from '@millrace/contracts';
-import { JobState } from '@millrace/contracts/features';
 import { PipelineRunState } from '@millrace/contracts/pipelines';
-import { connect, type Millrace } from '@millrace/sdk';
+import { connect } from '@millrace/sdk';
 import { gateEvaluations, judgeAll, readDays } from './comparison.ts';
-import { views } from './data.ts';
+import { materialize } from './history.ts';
 import { reportOf, untilDone, untilRetrained, untilServed } from './nights.ts';
 import { applyPipeline, applyTrigger, startTraining } from './pipeline.ts';
 import { startBoard } from './replay/board.ts';
@@ -24,7 +22,7 @@ import { readStory, stateWord } from './story.ts';
 
 const { values: options } = parseArgs({
   options: {
-    live: { type: 'string', default: '2001-05-28' },
+    live: { type: 'string', default: '2001-06-04' },
     until: { type: 'string', default: '2001-06-21' },
     outcome: { type: 'string' },
   },
@@ -44,7 +42,7 @@ say('Will a flight be more than 15 minutes late? US flights between the 30 busie
 await insist(() => applyFeatures(millrace, liveMs));
 await insist(() => createModel(millrace));
 await insist(() => applyPipeline(millrace));
-const materialized = materialize(millrace);
+const materialized = materialize(millrace, liveMs);
 const flightsRead = readFlights(liveMs, endMs);
 say('entities, source, feature views, model, gate and pipeline are declared');
 
@@ -121,27 +119,6 @@ if (options.outcome)
   );
 console.log(screen(outcome));
 millrace.close();
-
-/** Brings the history of every view into the online store. */
-async function materialize({ features, parent, project }: Millrace): Promise<void> {
-  for (const view of Object.keys(views)) {
-    const name = names.featureView.format({ project, view });
-    const { materialization } = await insist(() =>
-      features.createMaterialization({
-        parent,
-        materialization: { view: name },
-        requestId: `materialize-${view}`,
-      }),
-    );
-    for (let state: JobState = JobState.PENDING; state !== JobState.SUCCEEDED; ) {
-      const found = await insist(() => features.getMaterialization({ name: materialization?.name ?? '' }));
-      state = found.materialization?.state ?? state;
-      if (state === JobState.FAILED)
-        throw new Error(`materializing ${view} failed: ${found.materialization?.error?.message}`);
-      await new Promise((done) => setTimeout(done, 100));
-    }
-  }
-}
 
 function day(ms: number): string {
   return new Date(ms).toISOString().slice(0, 10);
