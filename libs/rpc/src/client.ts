@@ -127,6 +127,7 @@ async function unary(
   start: () => ClientCall,
 ): Promise<Message> {
   const { call, finish } = telemetry(start());
+  const begun = performance.now();
   let failure: unknown;
   try {
     const { method } = call;
@@ -135,7 +136,7 @@ async function unary(
       try {
         return decodeResponse(method.output, await transport.unary(call, bytes));
       } catch (error) {
-        const delayMs = mayRetry(method, init, error, attempts)
+        const delayMs = mayRetry(method, init, error, performance.now() - begun)
           ? retryDelayMs(attempts, call.deadlineMs - Date.now(), error.retryAfterMs)
           : undefined;
         if (delayMs === undefined) throw error;

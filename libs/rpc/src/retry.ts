@@ -3,17 +3,21 @@ import { MethodOptions_IdempotencyLevel } from '@bufbuild/protobuf/wkt';
 import { type CodedError, isCoded } from '@millrace/errors';
 
 const firstDelayMs = 50;
-const maxDelayMs = 2000;
-const maxAttempts = 8;
+const maxDelayMs = 1000;
+/** A service that was killed is back within a few seconds; who has waited longer is told. */
+const patienceMs = 10_000;
 
-/** Whether a call may be made again after this error: it never reached its end, and twice does no more than once. */
+/**
+ * Whether a call that began so long ago may be made again after this error: it never reached its end, and twice does no
+ * more than once.
+ */
 export function mayRetry(
   method: DescMethod,
   request: object,
   error: unknown,
-  attempts: number,
+  spentMs: number,
 ): error is CodedError {
-  return attempts < maxAttempts && isCoded(error, 'unavailable') && isRepeatable(method, request);
+  return spentMs < patienceMs && isCoded(error, 'unavailable') && isRepeatable(method, request);
 }
 
 /**

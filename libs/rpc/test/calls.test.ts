@@ -324,6 +324,23 @@ describe.each(transports)('calls %s', (_, transport) => {
   });
 });
 
+it('a call is answered also by a server that is away for longer than a restart takes', async () => {
+  const parts = echo();
+  const first = await createServer({ implementations: [parts.implementation], ...options });
+  const { address } = first;
+  const transport = grpcTransport({ address });
+  const client = createClient(Echo, transport, { deadlineMs: 15_000 });
+  await client.getText({ text: 'before' });
+  await first.stop();
+  const answer = client.getText({ text: 'meanwhile' });
+  await new Promise((resolve) => setTimeout(resolve, 5000));
+  const port = Number(address.split(':')[1]);
+  const second = await createServer({ implementations: [parts.implementation], ...options, port });
+  expect((await answer).text).toBe('meanwhile');
+  transport.close();
+  await second.stop();
+}, 20_000);
+
 async function* all1<T>(value: T) {
   yield value;
 }
