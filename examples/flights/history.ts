@@ -14,7 +14,7 @@ export async function materialize({ features, parent, project }: Millrace, until
         parent,
         // The end says what "lately" means: seen from today, a window of 2001 would be empty.
         materialization: { view, endTime: timestampFromMs(untilMs) },
-        requestId: `materialize-${id}`,
+        requestId: `materialize-${id}-${untilMs}`,
       }),
     );
     await waitFor(`the end of ${materialization?.name}`, async () => {

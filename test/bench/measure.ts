@@ -8,6 +8,8 @@ export interface Measured {
   readonly seconds: number;
   /** The aims that do not hold. */
   readonly missed: readonly string[];
+  /** How many rounds were counted. */
+  readonly rounds: number;
   /** Why it could not be measured. */
   readonly failure?: string;
 }
@@ -34,10 +36,10 @@ export async function measure(row: Row, rounds: number, tell: (text: string) => 
     }
     const summary = summarize(ours!.slice(1), floors!.slice(1));
     const missed = row.aims.filter((aim) => !aim.holds(summary)).map(({ text }) => text);
-    return { row, summary, seconds: seconds(), missed };
+    return { row, summary, seconds: seconds(), missed, rounds };
   } catch (error) {
     const failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    return { row, seconds: seconds(), missed: [], failure };
+    return { row, seconds: seconds(), missed: [], rounds, failure };
   } finally {
     await sides?.close();
   }

@@ -42,9 +42,14 @@ export async function writeReadme(measured: readonly Measured[], machine: Machin
   if (from < 0 || to < from) throw new Error(`README.md has no ${begin} … ${end}`);
   const day = new Date().toISOString().slice(0, 10);
   const { processor, cores, memoryGiB, system, node } = machine;
-  const where = `\`npm run bench\` of ${day}: ${processor}, ${cores} cores, ${memoryGiB} GiB, ${system}, Node ${node}.`;
+  const where = `\`npm run bench\` of ${day}: ${processor}, ${cores} cores, ${memoryGiB} GiB, ${system}, Node ${node}; ${roundsOf(measured)} rounds.`;
   const section = `${begin}\n\n${where}\n\n${tableOf(measured)}\n\n${notesOf(measured)}\n\n`;
   await writeFile(readme, text.slice(0, from) + section + text.slice(to));
+}
+
+function roundsOf(measured: readonly Measured[]): string {
+  const counts = measured.map(({ rounds }) => rounds);
+  return [...new Set([Math.min(...counts), Math.max(...counts)])].join(' to ');
 }
 
 function figures(statistics: Readonly<Record<string, Statistic>>, unit?: string): string {

@@ -5,6 +5,7 @@
  *   --lanes 2      how many at a time
  *   --readme       writes the table into README.md
  */
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { loadScenarios, play, type Report } from './catalogue.ts';
 import type { Scenario } from './scenario.ts';
@@ -41,7 +42,10 @@ for (const { scenario, problems } of reports)
   for (const problem of problems) console.log(`✗ ${scenario.number}: ${problem}`);
 if (options.readme) {
   const day = new Date().toISOString().slice(0, 10);
-  await writeReadme(reports, `\`npm run test:faults\` of ${day}, seed ${seed}, ${seconds} s on two cores.`);
+  await writeReadme(
+    reports,
+    `\`npm run test:faults\` of ${day}, seed ${seed}, ${seconds} s on ${availableParallelism()} cores.`,
+  );
 }
 console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 // What a pipe has not taken yet is gone when the process ends.

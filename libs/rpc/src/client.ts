@@ -127,16 +127,18 @@ async function unary(
   start: () => ClientCall,
 ): Promise<Message> {
   const { call, finish } = telemetry(start());
-  const begun = performance.now();
   let failure: unknown;
   try {
     const { method } = call;
     const bytes = encodeRequest(method.input, init);
+    let awaySince: number | undefined;
     for (let attempts = 1; ; attempts++) {
       try {
         return decodeResponse(method.output, await transport.unary(call, bytes));
       } catch (error) {
-        const delayMs = mayRetry(method, init, error, performance.now() - begun)
+        const now = performance.now();
+        awaySince ??= now;
+        const delayMs = mayRetry(method, init, error, now - awaySince)
           ? retryDelayMs(attempts, call.deadlineMs - Date.now(), error.retryAfterMs)
           : undefined;
         if (delayMs === undefined) throw error;

@@ -8,16 +8,16 @@ const maxDelayMs = 1000;
 const patienceMs = 10_000;
 
 /**
- * Whether a call that began so long ago may be made again after this error: it never reached its end, and twice does no
- * more than once.
+ * Whether a call may be made again after this error, the server having been away for so long: it never reached its end,
+ * and twice does no more than once.
  */
 export function mayRetry(
   method: DescMethod,
   request: object,
   error: unknown,
-  spentMs: number,
+  awayMs: number,
 ): error is CodedError {
-  return spentMs < patienceMs && isCoded(error, 'unavailable') && isRepeatable(method, request);
+  return awayMs < patienceMs && isCoded(error, 'unavailable') && isRepeatable(method, request);
 }
 
 /**

@@ -45,7 +45,7 @@ export async function build(config: Config<typeof settings>, deps: Deps): Promis
   };
   const cache = createKeyCache(store.online, cacheOptions);
   const horizonUs = config.ONLINE_HORIZON_HOURS * hourUs;
-  const writer = createOnlineWriter(store, cache, horizonUs);
+  const writer = createOnlineWriter(store, cache, horizonUs, now);
   const pushes = createPushes(store, blobs, writer, now);
   const { finished, failures } = await pushes.recover({ atStart: true });
   for (const err of failures) log.error({ err }, 'a push that was cut short cannot be finished');

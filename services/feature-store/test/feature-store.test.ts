@@ -127,6 +127,28 @@ describe('online and offline', () => {
     expect(found.columns.get('last')).toEqual(expected.columns.get('last'));
   }, 60_000);
 
+  it('agree on the rows of a source though a row of the far future was pushed for their key', async () => {
+    await store.close();
+    store = await startStore(nats.url);
+    const end = Math.floor(Date.now() / 3_600_000) * hour;
+    const rows = [30, 3, 2, 0.5].map((hours) => ({
+      machine: 'm1',
+      at: end - hours * hour,
+      reading: hours + 0.25,
+    }));
+    await prepare(store, rows.map(line));
+    await store.client.applyFeatureView({ featureView: readings({ source: `${parent}/sources/log` }) });
+    await materialize(store.client, end);
+    const asked = [
+      ['m1', 'm1'],
+      [end, end - 20 * hour],
+    ] as const;
+    const before = await online(store.client, ...asked);
+    await push([{ machine: 'm1', at: end + 365 * 24 * hour, reading: 5 }]);
+    expect(await online(store.client, ...asked)).toEqual(before);
+    expect(before.columns.get('n_1h')).toEqual([1n, 0n]);
+  }, 60_000);
+
   it('materializing again, in full, over the same or a longer range changes nothing', async () => {
     const rows = Array.from({ length: 50 }, (_, i) => ({
       machine: 'm1',

@@ -81,7 +81,7 @@ function process(
   const cache = createKeyCache(online, {
     ...{ maxKeys: 0, maxAgeMs: 0, now: () => nowMs, foreignWrites: async () => undefined },
   });
-  const writer = createOnlineWriter({ ...store, online }, cache, 48 * hourUs);
+  const writer = createOnlineWriter({ ...store, online }, cache, 48 * hourUs, () => nowMs);
   return createPushes({ ...store, views }, blobs, writer, () => nowMs);
 }
 

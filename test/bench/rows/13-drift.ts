@@ -101,7 +101,7 @@ const drift: Row = {
   rounds: 2,
   aims: [atMost('s', 5), linear, atMost('peak MiB', 1024)],
   explanation:
-    'in a profile nearly three quarters of the time of a report (73 %) went to sorting each column once, which KS and Wasserstein need; the other methods count.',
+    'in a profile nearly three quarters of the time of a report (73 %) went to sorting each column once, which KS and Wasserstein need; the other methods only count values in bins.',
   async open() {
     const monitoring = await startMonitoring();
     let round = 0;

@@ -23,7 +23,7 @@ const artifacts: Row = {
   rounds: 3,
   aims: [atLeastOfFloor('up MiB/s', 0.7), atLeastOfFloor('down MiB/s', 0.7)],
   explanation:
-    'in a profile with 256 MiB, on a machine with other work, 29 % of the service’s busy time was collecting the buffers of messages, 16 % SHA-256 and 13 % copying chunks into messages; the process of client and floor collected for 46 % of its own.',
+    'in a profile with 256 MiB, on a machine with other work, 29 % of the service’s busy time was collecting the buffers of messages, 16 % SHA-256 and 13 % copying chunks into messages; the process of client and floor spent 46 % of its own on collecting.',
   async open() {
     const folder = tempDir('millrace-bench-');
     const nats = await startNats();

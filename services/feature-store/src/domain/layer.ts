@@ -38,13 +38,19 @@ interface Tile {
   readonly measures: readonly Aggregate[];
 }
 
-/** Up to so many rows behind the horizon stay rows: they take less room than the tiles that would hold them, and less work. */
+/**
+ * Up to so many rows behind the horizon stay rows. Each push would move some of them into tiles, and as long as a tile
+ * holds only a few rows they take less room than it.
+ */
 const fewRows = 512;
 
 /** What nothing needs any more may stay for so long, so that not every push makes all of it anew. */
-export const staleUs = 6 * hourUs;
+const staleUs = 6 * hourUs;
 
-/** Adds rows (as in `raw`, in any order), and then lets what is older than the horizon coarsen if it is more than `few` rows. */
+/**
+ * Adds rows (as in `raw`, in any order), and then lets what is older than the horizon coarsen if it is more than `few`
+ * rows, or if there are tiles that have to go.
+ */
 export function addRows(
   layer: Layer,
   rows: Float64Array,

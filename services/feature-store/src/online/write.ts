@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { FeatureView } from '../domain/definition.ts';
 import { addEntries, type Entry, type History } from '../domain/history.ts';
-import { addRows, ageLayer, type Layer, newestOf, staleUs } from '../domain/layer.ts';
+import { addRows, ageLayer, type Layer, newestOf } from '../domain/layer.ts';
 import { reachUs, type ViewPlan } from '../domain/plan.ts';
+import { dayUs, floorTo } from '../domain/time.ts';
 import {
   emptyDoc,
   emptySide,
@@ -51,7 +52,7 @@ export function onlineId(generation: string, key: string): string {
 }
 
 /** Writes rows of keys into the online store and through the cache. */
-export function createOnlineWriter(store: Store, cache: KeyCache, horizonUs: number) {
+export function createOnlineWriter(store: Store, cache: KeyCache, horizonUs: number, now: () => number) {
   async function write(
     view: FeatureView,
     key: string,
@@ -73,9 +74,13 @@ export function createOnlineWriter(store: Store, cache: KeyCache, horizonUs: num
     history: addEntries(history, rows.entries, horizonUs),
   });
 
-  /** The horizon counts back from a key's newest row, also for the side that did not get it. */
-  function age(side: StoredSide | null, newestUs: number, plan: ViewPlan): StoredSide | null {
-    if (!side || oldestOf(side) > newestUs - reachUs(plan, horizonUs) - staleUs) return side;
+  /**
+   * The horizon counts back from a key's newest row, also for the side that did not get it; but a row with a time that
+   * has not come yet must not cost the other side all it has. Days go as a whole, so there is something to do once a day.
+   */
+  function age(side: StoredSide | null, rowUs: number, plan: ViewPlan): StoredSide | null {
+    const newestUs = Math.min(rowUs, now() * 1000);
+    if (!side || oldestOf(side) > floorTo(newestUs - reachUs(plan, horizonUs), dayUs)) return side;
     const { layer, history } = readSide(side);
     return storeSide({ layer: ageLayer(layer, plan, newestUs, horizonUs), history });
   }

@@ -37,6 +37,9 @@ export interface ModelSourceOptions {
   now(): number;
 }
 
+/** Deployments are asked about one after the other, again and again, and a stop waits for the one under way. */
+const aliasMs = 2_500;
+
 /** What was used a moment ago may be on its way to be loaded. */
 const restMs = 10 * 60_000;
 
@@ -83,9 +86,8 @@ export async function createModelSource(options: ModelSourceOptions): Promise<Mo
   return {
     async resolveAlias(model, alias) {
       const { project, model: id } = names.model.parse(model);
-      const { alias: found } = await registry.getAlias({
-        name: names.alias.format({ project, model: id, alias }),
-      });
+      const name = names.alias.format({ project, model: id, alias });
+      const { alias: found } = await registry.getAlias({ name }, { deadlineMs: aliasMs });
       const version = found?.modelVersion ? Number(names.modelVersion.parse(found.modelVersion).version) : 0;
       return { version, revision: Number(found?.revision ?? 0n) };
     },

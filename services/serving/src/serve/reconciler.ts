@@ -195,7 +195,10 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     const gone = doc.unloaded ? 'unloaded on request' : 'its target was removed';
     for (const target of shown) if (!specs.has(target.key)) retire(key, target, gone);
     if (doc.unloaded) return;
-    for (const target of stored.doc.spec.targets) doc = await applyTarget(key, doc, target, h);
+    for (const target of stored.doc.spec.targets) {
+      if (closing) return;
+      doc = await applyTarget(key, doc, target, h);
+    }
   };
 
   const reconcile = (key: string): Promise<void> => {
