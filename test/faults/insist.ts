@@ -4,12 +4,12 @@ import { isCoded } from '@millrace/errors';
 /** How long a caller goes on asking. */
 const patienceMs = 40_000;
 
-/** Asks until there is an answer, over kills and restarts; `attempt` counts from 0. Other errors are answers. */
-export async function insist<T>(call: (attempt: number) => Promise<T>): Promise<T> {
+/** Asks until there is an answer, over kills and restarts. Other errors are answers. */
+export async function insist<T>(call: () => Promise<T>): Promise<T> {
   const end = Date.now() + patienceMs;
-  for (let attempt = 0; ; attempt++) {
+  for (;;) {
     try {
-      return await call(attempt);
+      return await call();
     } catch (error) {
       const away = isCoded(error, 'unavailable') || isCoded(error, 'cancelled');
       if (!away || Date.now() > end) throw error;
