@@ -44,12 +44,14 @@ async function wakeLate(chance: Chance, blobGraceMs: number): Promise<Outcome> {
   const race = { point: 'orchestrator.before-claim', nth, signal: 'stop' } as const;
   await using at = await startWorkshop({ ...env, STEP_CPU: '0.6' }, race);
   await using folder = tempDir();
-  const script = `
+  // The first two end early, which leads to the claim; the others while it is frozen: theirs are the ends that are too late.
+  const script = (index: number) => `
     printf 'the output of %s by attempt %s\\n' $MILLRACE_TASK $MILLRACE_ATTEMPT > $MILLRACE_OUTPUTS/y
+    [ $MILLRACE_ATTEMPT = 1 ] && sleep ${index < 2 ? 0 : 1}
     sleep 0.${chance.between(3, 6)}
     echo "$MILLRACE_TASK $MILLRACE_ATTEMPT" >> $MARKS/ends`;
   const command = { outputs: [{ name: 'y', kind: OutputKind.ARTIFACT }] };
-  const graph = Array.from({ length: steps }, (_, i) => shell(at, `s${i}`, script, { command }));
+  const graph = Array.from({ length: steps }, (_, i) => shell(at, `s${i}`, script(i), { command }));
   // It may freeze before it answers.
   const asked = launch(at.millrace, 'graph', { steps: graph }).catch(() => {});
   await at.service.reached;
@@ -57,6 +59,9 @@ async function wakeLate(chance: Chance, blobGraceMs: number): Promise<Outcome> {
   const { parent, pipelineRuns } = other.millrace;
   const { name } = (await pipelineRuns.listPipelineRuns({ parent })).pipelineRuns[0]!;
   await until(async () => attempted(await tasksOf(other.millrace, name)) > 1, { what: 'the second one' });
+  await until(() => linesOf(at, 'ends').some((line) => /^s[2-5] 1$/.test(line)), {
+    what: 'an end in the freeze',
+  });
   at.service.resume();
   await asked;
   const run = await finished(other.millrace, name);
