@@ -22,7 +22,7 @@ import { readStory, stateWord } from './story.ts';
 
 const { values: options } = parseArgs({
   options: {
-    live: { type: 'string', default: '2001-06-04' },
+    live: { type: 'string', default: '2001-06-08' },
     until: { type: 'string', default: '2001-06-21' },
     outcome: { type: 'string' },
   },
