@@ -17,10 +17,9 @@ export async function materialize({ features, parent, project }: Millrace, until
         requestId: `materialize-${id}-${untilMs}`,
       }),
     );
-    await waitFor(`the end of ${materialization?.name}`, async () => {
-      const { materialization: job } = await features.getMaterialization({
-        name: materialization?.name ?? '',
-      });
+    const name = materialization?.name ?? '';
+    await waitFor(`the end of ${name}`, async () => {
+      const { materialization: job } = await features.getMaterialization({ name });
       if (job?.state === JobState.FAILED)
         throw new Error(`materializing ${id} failed: ${job.error?.message}`);
       return job?.state === JobState.SUCCEEDED ? job : undefined;

@@ -3,6 +3,7 @@ import { fromJson } from '@bufbuild/protobuf';
 import { ValueSchema } from '@bufbuild/protobuf/wkt';
 import { OutputKind, TaskState } from '@millrace/contracts/pipelines';
 import { type Race, startService, until } from '@millrace/testing';
+import { diedEarly } from '../died-early.ts';
 import {
   finished,
   isOver,
@@ -15,7 +16,6 @@ import {
   tasksOf,
   type Workshop,
 } from '../pipelines.ts';
-import { diedEarly } from '../relay-kills.ts';
 import type { Chance, Outcome, Scenario } from '../scenario.ts';
 import { together } from '../tally.ts';
 
@@ -65,7 +65,6 @@ function expected(): number[] {
 async function liveUntil(at: Workshop, race: Race, name: string): Promise<boolean> {
   const port = Number(at.service.address.split(':')[1]);
   const options = { env: at.settings, dataDir: at.service.dataDir, port, race };
-  // The point may come before it is ready.
   const service = await startService('orchestrator', options).catch(diedEarly);
   if (!service) return true;
   let reached = false;

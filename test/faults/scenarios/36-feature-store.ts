@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { SourceFormat } from '@millrace/contracts/features';
 import { connect, type Millrace } from '@millrace/sdk';
 import { freePort, type Race, startService, tempDir } from '@millrace/testing';
+import { diedEarly } from '../died-early.ts';
 import {
   askOffline,
   askOnline,
@@ -54,11 +55,7 @@ async function killBetween(chance: Chance, knows: boolean): Promise<Outcome> {
   /** One life of the service, until its race point or a while after. */
   const live = async (race: Race | undefined, act: () => Promise<void>) => {
     const starting = startService('feature-store', race ? { ...options, race } : options);
-    const dies = starting.catch((error: Error) => {
-      // It may come by its point before it is ready: while it finishes what the life before left undone.
-      if (!race || !error.message.includes(`race point ${race.point} reached`)) throw error;
-    });
-    await using service = (await dies) ?? null;
+    await using service = (await starting.catch(diedEarly)) ?? null;
     await act();
     if (!service) return;
     await (race ? Promise.race([service.reached, sleep(4000)]) : sleep(chance.between(50, 500)));

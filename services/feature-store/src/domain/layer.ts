@@ -1,7 +1,7 @@
 import { type Aggregate, addStored, addValue, emptyAggregate, storedWidth } from './aggregate.ts';
 import { toLimbs, total } from './exact.ts';
 import type { ViewPlan } from './plan.ts';
-import { ceilTo, floorTo, hourUs } from './time.ts';
+import { ceilTo, floorTo } from './time.ts';
 import { hops } from './window.ts';
 
 /**
@@ -44,9 +44,6 @@ interface Tile {
  */
 const fewRows = 512;
 
-/** What nothing needs any more may stay for so long, so that not every push makes all of it anew. */
-const staleUs = 6 * hourUs;
-
 /**
  * Adds rows (as in `raw`, in any order), and then lets what is older than the horizon coarsen if it is more than `few`
  * rows, or if there are tiles that have to go.
@@ -86,7 +83,8 @@ function coarsen(layer: Layer, plan: ViewPlan, from: number, few: number): Layer
   const cuts = cutsOf(plan, from);
   const [past, gone] = [countUpTo(raw, width, cuts[0]), countUpTo(raw, width, cuts[3])];
   const exactFromUs = Math.max(layer.exactFromUs, cuts[0]);
-  const isStale = layer.tiles.length > 0 && layer.tiles[0]! <= cuts[3] - staleUs;
+  // The last cut moves a day at a time for the most part, so not every push makes all tiles anew.
+  const isStale = layer.tiles.length > 0 && layer.tiles[0]! <= cuts[3];
   if (past - gone > few || isStale) {
     const tiles = tilesOf(layer, raw.subarray(0, past * width), plan, cuts);
     return { raw: raw.slice(past * width), tiles, exactFromUs };
