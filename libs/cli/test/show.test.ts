@@ -42,6 +42,11 @@ describe('tables', () => {
     );
   });
 
+  it('may have more rows than a call has room for arguments', () => {
+    const rows = Array.from({ length: 200_000 }, (_, i) => ['a', String(i)] as const);
+    expect(tableLines(rows, columns, 80).at(-1)).toBe('a     199999');
+  });
+
   it('cuts by characters', () => {
     expect(clip('aé𝒳b', 3)).toBe('aé…');
     expect(clip('ab', 2)).toBe('ab');

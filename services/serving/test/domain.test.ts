@@ -55,6 +55,15 @@ describe('batch queue', () => {
     expect(() => queue.add(item(1, 0))).toThrowError(expect.objectContaining({ code: 'OVERLOADED' }));
   });
 
+  it('holds more requests than a call has room for arguments, apart and put back', () => {
+    const queue = createBatchQueue({ maxRows: 1e6, maxDelayMs: 10, maxQueueRows: 1e6 });
+    const apart = Array.from({ length: 200_000 }, (_, i) => item(1, 5 + i, String(i)));
+    for (const one of apart) queue.add(one);
+    expect([queue.dueAtMs(), queue.oldestMs()]).toEqual([15, 5]);
+    queue.putBack(queue.clear());
+    expect([queue.length, queue.dueAtMs(), queue.oldestMs()]).toEqual([200_000, 0, 5]);
+  });
+
   it('hands every request out once, never merges keys, and keeps the order of each', () => {
     const request = fc.record({ rows: fc.integer({ min: 0, max: 12 }), key: fc.constantFrom('a', 'b', 'c') });
     fc.assert(

@@ -19,7 +19,9 @@ const narrowest = 8;
 export function tableLines<T>(rows: readonly T[], columns: readonly Column<T>[], width: number): string[] {
   const cells = rows.map((row) => columns.map((column) => clean(column.value(row)) || '-'));
   const titles = columns.map((column) => column.title.toUpperCase());
-  const natural = columns.map((_, i) => Math.max(...[titles, ...cells].map((row) => widthOf(row[i]!))));
+  const natural = columns.map((_, i) =>
+    cells.reduce((widest, row) => Math.max(widest, widthOf(row[i]!)), widthOf(titles[i]!)),
+  );
   const widths = shrink(natural, columns, width);
   return [titles, ...cells].map((row) => {
     const padded = row.map((cell, i) => pad(clip(cell, widths[i]!), widths[i]!, columns[i]!.align));

@@ -90,7 +90,7 @@ export function createBatchQueue<T extends Waiting>(limits: BatchLimits): BatchQ
         gone.push(item);
         return false;
       });
-      // Spread over a call's arguments, a long queue would outgrow the stack.
+      // Here and below: spread over a call's arguments, a long queue would outgrow the stack.
       list.length = 0;
       for (const item of kept) list.push(item);
     };
@@ -120,8 +120,8 @@ export function createBatchQueue<T extends Waiting>(limits: BatchLimits): BatchQ
         item.alone = true;
         rows += item.rows;
         length += 1;
+        alone.push(item);
       }
-      alone.push(...items);
     },
     take(nowMs) {
       const single = alone.shift();
@@ -144,12 +144,15 @@ export function createBatchQueue<T extends Waiting>(limits: BatchLimits): BatchQ
     dueAtMs() {
       if (length === 0) return undefined;
       if (alone.length > 0) return 0;
-      return Math.min(...[...buckets.values()].map(dueOf));
+      let least = Number.POSITIVE_INFINITY;
+      for (const bucket of buckets.values()) least = Math.min(least, dueOf(bucket));
+      return least;
     },
     oldestMs() {
       if (length === 0) return undefined;
-      const heads = [alone[0], ...[...buckets.values()].map((bucket) => bucket[0])];
-      return Math.min(...heads.map((head) => head?.sinceMs ?? Number.POSITIVE_INFINITY));
+      let oldest = alone[0]?.sinceMs ?? Number.POSITIVE_INFINITY;
+      for (const [head] of buckets.values()) oldest = Math.min(oldest, head?.sinceMs ?? oldest);
+      return oldest;
     },
     remove: (item) => filterAll((other) => other !== item).length > 0,
     clear: () => filterAll(() => false),
