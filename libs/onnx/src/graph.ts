@@ -8,10 +8,11 @@ import type {
 } from '@millrace/contracts/onnx';
 
 /** The graphs inside a node's attributes. */
-export function subgraphs(node: NodeProto): GraphProto[] {
-  return node.attribute.flatMap((attribute) =>
-    attribute.g ? [attribute.g, ...attribute.graphs] : attribute.graphs,
-  );
+export function* subgraphs(node: NodeProto): Generator<GraphProto> {
+  for (const attribute of node.attribute) {
+    if (attribute.g) yield attribute.g;
+    yield* attribute.graphs;
+  }
 }
 
 /** A model's graph and the graphs inside it, at any depth. */
@@ -19,7 +20,8 @@ export function* eachGraph(model: ModelProto): Generator<GraphProto> {
   const open = model.graph ? [model.graph] : [];
   for (let graph = open.pop(); graph; graph = open.pop()) {
     yield graph;
-    for (const node of graph.node) open.push(...subgraphs(node));
+    // One by one: spread over a call's arguments, the graphs of one node can outgrow the stack.
+    for (const node of graph.node) for (const inner of subgraphs(node)) open.push(inner);
   }
 }
 

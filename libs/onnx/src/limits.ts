@@ -12,6 +12,11 @@ export interface ModelLimits {
   readonly maxInitializerBytes: number;
   /** Elements of one tensor, as far as its shape is fixed. */
   readonly maxTensorElements: number;
+  /**
+   * Bytes that all inputs together, and all outputs together, take at least: what varies counts as 1, a text as 32
+   * bytes. What no request to serving can carry can never be served, and a first run of it would take the memory.
+   */
+  readonly maxMessageBytes: number;
   /** Graphs inside graphs (`If`, `Loop`, `Scan`). */
   readonly maxSubgraphDepth: number;
   /** Inputs, and outputs, of the model. */
@@ -32,6 +37,8 @@ export const defaultLimits: ModelLimits = {
   maxNodes: 100_000,
   maxInitializerBytes: 512 * 1024 * 1024,
   maxTensorElements: 2 ** 31 - 1,
+  // The largest message that serving takes and gives.
+  maxMessageBytes: 80 * 1024 * 1024,
   maxSubgraphDepth: 4,
   maxInputs: 256,
   domains: ['ai.onnx', 'ai.onnx.ml', 'com.microsoft'],

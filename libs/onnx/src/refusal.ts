@@ -18,7 +18,8 @@ export type RefusalCode =
   | 'BAD_NAME'
   | 'DUPLICATE_NAME'
   | 'UNDEFINED_VALUE'
-  | 'UNSUPPORTED_TYPE';
+  | 'UNSUPPORTED_TYPE'
+  | 'UNCHECKED';
 
 /** One reason why a model is refused: a code for programs, words for people. */
 export interface Refusal {

@@ -3,11 +3,11 @@ import {
   type ModelProto,
   type NodeProto,
 } from '@millrace/contracts/onnx';
-import { rowOfOnnx } from './data-type.ts';
 import { tryReadModel } from './file.ts';
 import { eachGraph, eachTensor } from './graph.ts';
-import { describeModel, type ModelInspection, modelInputs, operatorName } from './inspect.ts';
+import { describeModel, type ModelInspection, operatorName } from './inspect.ts';
 import { defaultLimits, type ModelLimits } from './limits.ts';
+import { checkPorts } from './ports.ts';
 import { collectRefusals, quote, type Refusal, type Refusals } from './refusal.ts';
 import { checkScopes } from './scopes.ts';
 import { elementsOf, sizeProblem, tensorBytes } from './tensor-size.ts';
@@ -33,13 +33,21 @@ const forbiddenOperators = new Set([
 export interface Examination {
   readonly refusals: readonly Refusal[];
   readonly inspection?: ModelInspection;
+  /** What went wrong in an examination that did not come to its end: a bug of this package, for the log. */
+  readonly fault?: unknown;
 }
 
 /** Reads a file that nobody vouches for, once: reasons to refuse it and what it says about itself. Never throws. */
 export function examine(bytes: Uint8Array, limits: ModelLimits = defaultLimits): Examination {
-  const read = tryReadModel(bytes, limits);
-  if ('refusal' in read) return { refusals: [read.refusal] };
-  return { refusals: refusalsOf(read.model, limits), inspection: describeModel(read.model) };
+  try {
+    const read = tryReadModel(bytes, limits);
+    if ('refusal' in read) return { refusals: [read.refusal] };
+    return { refusals: refusalsOf(read.model, limits), inspection: describeModel(read.model) };
+  } catch (fault) {
+    // The same bytes would end the same way at every try, so the answer is final: what is not known to be safe is not.
+    const message = 'it could not be checked to its end, so nobody knows whether it is safe';
+    return { refusals: [{ code: 'UNCHECKED', message }], fault };
+  }
 }
 
 /** Reasons to refuse a file; none means that it is safe to load. Never throws. */
@@ -54,7 +62,7 @@ function refusalsOf(model: ModelProto, limits: ModelLimits): readonly Refusal[] 
     refusals.add('LOCAL_FUNCTION', `it defines ${model.functions.length} functions of its own; inline them`);
   if (model.trainingInfo.length > 0)
     refusals.add('TRAINING_INFO', 'it carries training information; export it for inference');
-  checkInterface(model, limits, refusals);
+  checkPorts(model.graph, limits, refusals);
   checkOperators(model, limits, refusals);
   checkTensors(model, limits, refusals);
   if (model.graph) checkScopes(model.graph, limits, refusals);
@@ -84,42 +92,6 @@ function checkDomain({ opType, domain }: NodeProto, limits: ModelLimits, refusal
   const allowed = limits.domains.join(', ');
   const called = `operator ${quote(opType)} of the domain ${quote(domain)}`;
   refusals.add('CUSTOM_DOMAIN', `${called} is not allowed; allowed domains are ${allowed}`);
-}
-
-function checkInterface(model: ModelProto, limits: ModelLimits, refusals: Refusals): void {
-  const inputs = modelInputs(model.graph);
-  const outputs = model.graph?.output ?? [];
-  if (outputs.length === 0) refusals.add('NO_GRAPH', 'its graph has no outputs');
-  for (const [what, values] of [['input', inputs] as const, ['output', outputs] as const]) {
-    if (values.length > limits.maxInputs)
-      refusals.add('TOO_COMPLEX', `it has ${values.length} ${what}s; allowed are ${limits.maxInputs}`);
-    for (const value of values.slice(0, limits.maxInputs)) {
-      const called = `${what} ${quote(value.name)}`;
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: names without control characters are the rule checked here
-      if (value.name.length < 1 || value.name.length > 256 || /[\u0000-\u001f\u007f]/.test(value.name))
-        refusals.add('BAD_NAME', `${called} must be named by 1 to 256 characters without control characters`);
-      const type = value.type?.value;
-      if (type?.case !== 'tensorType') {
-        const advice =
-          what === 'output' ? '; converters of scikit-learn models write tensors with zipmap=False' : '';
-        refusals.add('UNSUPPORTED_TYPE', `${called} is not a tensor${advice}`);
-        continue;
-      }
-      if (!rowOfOnnx(type.value.elemType))
-        refusals.add(
-          'UNSUPPORTED_TYPE',
-          `${called} has an element type (${type.value.elemType}) that cannot be served`,
-        );
-      const dims = (type.value.shape?.dim ?? []).flatMap((dim) =>
-        dim.value.case === 'dimValue' ? [dim.value.value] : [],
-      );
-      if (
-        (type.value.shape?.dim.length ?? 0) > 16 ||
-        elementsOf(dims, limits.maxTensorElements) === undefined
-      )
-        refusals.add('BAD_SHAPE', `${called} has an impossible shape [${dims.slice(0, 16).join(', ')}]`);
-    }
-  }
 }
 
 function checkOperators(model: ModelProto, limits: ModelLimits, refusals: Refusals): void {

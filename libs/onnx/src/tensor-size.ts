@@ -10,11 +10,11 @@ export function tensorBytes(tensor: TensorProto): number {
   return bytes;
 }
 
-/** Elements of a shape; undefined when a dimension is negative, or the product beyond `most`. */
+/** Elements of a shape; undefined when a dimension is negative or beyond `most`, or their product is. */
 export function elementsOf(dims: readonly bigint[], most: number): number | undefined {
   let elements = 1n;
   for (const dim of dims) {
-    if (dim < 0n) return undefined;
+    if (dim < 0n || dim > BigInt(most)) return undefined;
     elements *= dim;
     if (elements > BigInt(most)) return undefined;
   }

@@ -1,6 +1,8 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
+  AttributeProtoSchema,
   FunctionProtoSchema,
+  GraphProtoSchema,
   TensorProto_DataLocation as Location,
   type ModelProto,
   ModelProtoSchema,
@@ -12,6 +14,7 @@ import {
   checkSafety,
   createGraph,
   defaultLimits,
+  examine,
   inspect,
   node,
   type RefusalCode,
@@ -137,6 +140,11 @@ describe('models that cannot be right are refused', () => {
       file({ inputs: [{ name: 'x', type: 'float32', shape: [2 ** 30, 2 ** 30] }] }),
       ['BAD_SHAPE'],
     ],
+    [
+      'an input of no elements and a dimension that no index can count',
+      file({ inputs: [{ name: 'x', type: 'float32', shape: [0, 2 ** 62] }] }),
+      ['BAD_SHAPE'],
+    ],
     ['two weights of one name', file({ initializers: [one, one] }), ['DUPLICATE_NAME']],
     [
       'a value defined twice',
@@ -211,6 +219,44 @@ describe('sizes are bounded before anything is built', () => {
     expect(codes(bytes)).toEqual(['TOO_COMPLEX']);
   });
 
+  it('inputs and outputs that no message can carry, each by itself or all together', () => {
+    const identity = (type: 'float32' | 'string', shape: (number | string)[]) => {
+      const port = { type, shape };
+      return file({
+        inputs: [{ ...port, name: 'x' }],
+        outputs: [{ ...port, name: 'y' }],
+        nodes: [node('Identity', ['x'], ['y'])],
+      });
+    };
+    expect(codes(identity('string', [2_000_000_000]))).toEqual(['TOO_LARGE', 'TOO_LARGE']);
+    expect(codes(identity('float32', [500_000_000]))).toEqual(['TOO_LARGE', 'TOO_LARGE']);
+    expect(codes(identity('float32', ['rows', 500_000_000]))).toEqual(['TOO_LARGE', 'TOO_LARGE']);
+    expect(codes(identity('float32', ['rows', 20 * 1024 ** 2]))).toEqual([]);
+    const outputs = [{ name: 'y', type: 'float32', shape: [500_000_000] }] as const;
+    expect(checkSafety(file({ outputs }))).toEqual([
+      {
+        code: 'TOO_LARGE',
+        message:
+          'its outputs take at least 2000000000 bytes; allowed are 83886080, the most that serving carries',
+      },
+    ]);
+    const inputs = ['x', 'x2', 'x3'].map((name) => ({
+      name,
+      type: 'float64' as const,
+      shape: ['rows', 4_000_000],
+    }));
+    expect(codes(file({ inputs }))).toEqual(['TOO_LARGE']);
+    expect(codes(file({ inputs: inputs.slice(0, 2) }))).toEqual([]);
+  });
+
+  it('a node of more graphs than a call has room for arguments', () => {
+    const graphs = new Array(700_000).fill(create(GraphProtoSchema));
+    const bytes = altered((model) =>
+      model.graph!.node[0]!.attribute.push(create(AttributeProtoSchema, { name: 'g', graphs })),
+    );
+    expect(examine(bytes)).toMatchObject({ refusals: [], inspection: { nodeCount: 1 } });
+  });
+
   it('a long list of packed numbers', () => {
     const values = Array.from({ length: 2000 }, (_, i) => i);
     const bytes = file({
@@ -218,6 +264,20 @@ describe('sizes are bounded before anything is built', () => {
     });
     expect(codes(bytes, { ...defaultLimits, maxListNumbers: 1999 })).toEqual(['TOO_COMPLEX']);
     expect(codes(bytes, { ...defaultLimits, maxListNumbers: 2100 })).toEqual([]);
+  });
+});
+
+describe('examine', () => {
+  it('refuses what it could not check to its end, and says why for the log', () => {
+    const fault = new RangeError('a bug');
+    const broken = {
+      ...defaultLimits,
+      get domains(): never {
+        throw fault;
+      },
+    };
+    const message = 'it could not be checked to its end, so nobody knows whether it is safe';
+    expect(examine(file(), broken)).toEqual({ refusals: [{ code: 'UNCHECKED', message }], fault });
   });
 });
 

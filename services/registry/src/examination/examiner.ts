@@ -4,6 +4,7 @@ import { type Examination, examine, type ModelLimits } from '@millrace/onnx';
 
 /** Examines stored model files: reasons to refuse them, and what they say about themselves. */
 export interface Examiner {
+  /** Throws only what is not about the file, such as a store that is away: the same file may be asked for again. */
   examine(digest: Digest, sizeBytes: number): Promise<Examination>;
 }
 

@@ -63,10 +63,10 @@ export async function validate(
 }
 
 async function findingsOf(registry: Registry, version: ModelVersion): Promise<Findings> {
-  const { refusals, inspection } = await registry.examiner.examine(
-    version.digest as Digest,
-    version.sizeBytes,
-  );
+  const { digest, sizeBytes } = version;
+  const { refusals, inspection, fault } = await registry.examiner.examine(digest as Digest, sizeBytes);
+  if (fault !== undefined)
+    registry.log.error({ err: fault, digest }, 'a file was refused because its examination failed');
   if (refusals.length > 0 || !inspection)
     return { reasons: refusals.map(({ code, message }) => `${code}: ${message}`) };
   const { inputs, outputs, ...rest } = inspection;
