@@ -4,6 +4,9 @@ import { z } from 'zod';
 
 const whole = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
 
+/** The largest message that is taken or given, in bytes; libs/onnx refuses models whose inputs or outputs are larger. */
+export const maxMessageBytes = 80 * 1024 ** 2;
+
 /** The settings of serving. */
 export const settings = defineSettings({
   ...commonSettings,

@@ -1,5 +1,5 @@
 import { runService } from '@millrace/service';
-import { settings } from './config.ts';
+import { maxMessageBytes, settings } from './config.ts';
 import { build } from './wiring.ts';
 
-await runService({ name: 'serving', context: 'serving', settings, maxMessageBytes: 80 * 1024 ** 2, build });
+await runService({ name: 'serving', context: 'serving', settings, maxMessageBytes, build });

@@ -4,7 +4,7 @@ import { FeatureStoreService } from '@millrace/contracts/features';
 import { RegistryService } from '@millrace/contracts/registry';
 import { createRequestLedger, newId } from '@millrace/documents';
 import type { Deps, Parts } from '@millrace/service';
-import type { settings } from './config.ts';
+import { maxMessageBytes, type settings } from './config.ts';
 import { createEngine } from './engine/engine.ts';
 import { observeEngine } from './engine/metrics.ts';
 import { deploymentHandlers } from './handlers/deployments.ts';
@@ -33,6 +33,7 @@ export async function build(config: Config<typeof settings>, deps: Deps): Promis
     runTimeoutMs: config.RUN_TIMEOUT_MS,
     loadTimeoutMs: config.LOAD_TIMEOUT_MS,
     memoryBudgetBytes: config.MEMORY_BUDGET_BYTES,
+    maxMessageBytes,
     maxModels: config.MAX_LOADED_MODELS || Number.POSITIVE_INFINITY,
     now,
     log,

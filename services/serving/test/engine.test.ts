@@ -1,5 +1,6 @@
-import { createModel, logisticClassifier, writeModel } from '@millrace/onnx';
+import { createModel, defaultLimits, logisticClassifier, writeModel } from '@millrace/onnx';
 import { afterAll, describe, expect, it } from 'vitest';
+import { maxMessageBytes } from '../src/config.ts';
 import { matchSignature } from '../src/domain/signature.ts';
 import { numbersOf, type Tensor } from '../src/domain/tensor.ts';
 import { createEngine, type EngineModel } from '../src/engine/engine.ts';
@@ -13,6 +14,7 @@ const base = {
   runTimeoutMs: 5000,
   loadTimeoutMs: 5000,
   memoryBudgetBytes: 1e9,
+  maxMessageBytes,
   maxModels: Number.POSITIVE_INFINITY,
   now: Date.now,
   log: quiet,
@@ -176,6 +178,33 @@ describe('engine', () => {
       code: 'MODEL_LOAD_FAILED',
       message: 'the model cannot be loaded: the runtime refused it',
     });
+  });
+
+  it('refuses, before it builds a first request, what no message can carry; the examination does the same', async () => {
+    expect(defaultLimits.maxMessageBytes).toBe(maxMessageBytes);
+    const narrow = createEngine({ ...base, workers: 1, maxMessageBytes: 1000 });
+    const shape = { name: 'shape', type: 'INT64', shape: [1] } as const;
+    const grown = encodeModel({
+      inputs: [{ name: 'x', type: 'FP32', shape: [1] }],
+      outputs: [{ name: 'y', type: 'FP32', shape: [251] }],
+      nodes: [{ op: 'Expand', inputs: ['x', 'shape'], outputs: ['y'] }],
+      weights: [{ ...shape, bytes: new Uint8Array(BigInt64Array.of(251n).buffer) }],
+    });
+    const refused = [
+      { file: identityModel('FP32', [251]), bytes: 1004 },
+      { file: identityModel('FP32', ['n', 251]), bytes: 1004 },
+      { file: identityModel('BYTES', [32]), bytes: 1024 },
+      { file: grown, bytes: 1004 },
+    ];
+    for (const { file, bytes } of refused)
+      await expect(open('wide', file, 1, narrow)).rejects.toMatchObject({
+        code: 'MODEL_LOAD_FAILED',
+        message: `the model cannot be loaded: its inputs or outputs take at least ${bytes} bytes; allowed: 1000`,
+      });
+    const half = await open('half', identityModel('FP32', ['n', 125]), 1, narrow);
+    const whole = await open('whole', identityModel('FP32', ['n', 250]), 1, narrow);
+    expect([half.batchable, whole.batchable]).toEqual([true, false]);
+    await narrow.close();
   });
 
   it('drops a request whose deadline is over before a worker is free', async () => {

@@ -21,7 +21,7 @@ import { createClient, grpcTransport } from '@millrace/rpc';
 import { type RunningService, startService } from '@millrace/service';
 import { silentLogger } from '@millrace/telemetry';
 import { startNats, tempDir, until } from '@millrace/testing';
-import { settings } from '../src/config.ts';
+import { maxMessageBytes, settings } from '../src/config.ts';
 import { build } from '../src/wiring.ts';
 import { startFeatures, startRegistry } from './stand-ins.ts';
 
@@ -48,12 +48,12 @@ export async function startHarness(env: Readonly<Record<string, string>> = {}) {
   });
   const start = () =>
     startService(
-      { name: 'serving', context: 'serving', settings, maxMessageBytes: 80 * 1024 ** 2, build },
+      { name: 'serving', context: 'serving', settings, maxMessageBytes, build },
       { config, log: silentLogger },
     );
   let service: RunningService = await start();
   const connect = () => {
-    const transport = grpcTransport({ address: service.address, maxMessageBytes: 80 * 1024 ** 2 });
+    const transport = grpcTransport({ address: service.address, maxMessageBytes });
     return {
       transport,
       inference: createClient(GRPCInferenceService, transport, { deadlineMs: 20_000 }),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { maxMessageBytes } from '../src/config.ts';
 import { matchSignature } from '../src/domain/signature.ts';
 import { numbersOf, type Tensor } from '../src/domain/tensor.ts';
 import { createEngine, type Engine, type EngineModel } from '../src/engine/engine.ts';
@@ -11,6 +12,7 @@ const settings = {
   runTimeoutMs: 20_000,
   loadTimeoutMs: 5000,
   memoryBudgetBytes: 1e9,
+  maxMessageBytes,
   now: Date.now,
   log: { warn: () => undefined },
 };

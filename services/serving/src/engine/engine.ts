@@ -17,6 +17,8 @@ export interface EngineOptions {
   readonly loadTimeoutMs: number;
   /** The memory that all sessions together may take, as measured at loading. */
   readonly memoryBudgetBytes: number;
+  /** The most bytes that a request or an answer can have. */
+  readonly maxMessageBytes: number;
   /** Most models in memory at the same time. */
   readonly maxModels: number;
   now(): number;
@@ -145,7 +147,7 @@ export function createEngine(options: EngineOptions): Engine {
       try {
         // Others may have asked for this worker meanwhile.
         const run = (inputs: Tensor[]) => worker.run(key, inputs, options.runTimeoutMs).finally(pool.pump);
-        batchable = (await warmUp(signature, run)).batchable && batchable;
+        batchable = (await warmUp(signature, options.maxMessageBytes, run)).batchable && batchable;
       } catch (error) {
         failedLoads += 1;
         throw loadError(error);
