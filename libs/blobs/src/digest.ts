@@ -38,6 +38,12 @@ export function damaged(digest: Digest, actual: string): CodedError {
   return new CodedError('data_loss', 'DIGEST_MISMATCH', message, { details: { digest } });
 }
 
+/** The error for a stored blob whose bytes are not given out by what holds them. */
+export function unreadable(digest: Digest, cause: unknown): CodedError {
+  const message = `the stored blob ${digest} cannot be read; mend what holds it, or restore it from a copy`;
+  return new CodedError('data_loss', 'BLOB_UNREADABLE', message, { details: { digest }, cause });
+}
+
 /** The error for more bytes than allowed. */
 export function tooLarge(maxBytes: number): CodedError {
   return new CodedError('resource_exhausted', 'TOO_LARGE', `more than the ${maxBytes} bytes allowed`, {

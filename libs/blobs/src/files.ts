@@ -1,13 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, type Stats } from 'node:fs';
 import { access, constants, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type CodedError, notFound } from '@millrace/errors';
 import { hexOf } from './digest.ts';
+import { absent, faultOf } from './faults.ts';
 import type { BlobInfo, BlobStore, Digest } from './port.ts';
-import { everything, gather, intake, isIntact, verified } from './stream.ts';
+import { createRanges } from './ranges.ts';
+import { digestsOn, namedIn, shelvesOf } from './shelves.ts';
+import { everything, gather, intake, verified } from './stream.ts';
 import { createSync } from './sync.ts';
 import { createTurns } from './turns.ts';
+import { verifyEach } from './verify.ts';
 
 const readBytes = 1 << 20;
 /** Temporary files older than this were left by a crash. */
@@ -30,17 +34,42 @@ export async function openFiles(
   const inTurn = createTurns();
   const pathOf = (digest: Digest) => join(folder, hexOf(digest).slice(0, 2), hexOf(digest));
 
-  async function statOf(digest: Digest): Promise<BlobInfo | undefined> {
-    const found = await stat(pathOf(digest)).catch(absent);
-    return found?.isFile() ? { digest, sizeBytes: found.size } : undefined;
+  async function fileOf(digest: Digest): Promise<Stats | undefined> {
+    const path = pathOf(digest);
+    try {
+      const found = await stat(path).catch(absent);
+      return found?.isFile() ? found : undefined;
+    } catch (error) {
+      throw faultOf(digest, error);
+    }
   }
 
-  async function* read(digest: Digest, start = 0, end?: number): AsyncGenerator<Uint8Array> {
-    const path = pathOf(digest);
-    if (!(await statOf(digest))) throw notFound(`blob ${digest}`);
-    if (end !== undefined && end < start) return;
-    yield* createReadStream(path, { start, ...(end === undefined ? {} : { end }), highWaterMark: readBytes });
+  async function statOf(digest: Digest): Promise<BlobInfo | undefined> {
+    const found = await fileOf(digest);
+    return found && { digest, sizeBytes: found.size };
   }
+
+  async function markOf(digest: Digest): Promise<string> {
+    const found = await fileOf(digest);
+    if (!found) throw notFound(`blob ${digest}`);
+    return `${found.size}:${found.ctimeMs}`;
+  }
+
+  async function* read(
+    digest: Digest,
+    start = 0,
+    length = Number.POSITIVE_INFINITY,
+  ): AsyncGenerator<Uint8Array> {
+    if (!(await fileOf(digest))) throw notFound(`blob ${digest}`);
+    if (length <= 0) return;
+    try {
+      yield* createReadStream(pathOf(digest), { start, end: start + length - 1, highWaterMark: readBytes });
+    } catch (error) {
+      throw faultOf(digest, error);
+    }
+  }
+
+  const ranges = createRanges(markOf, read);
 
   const store: BlobStore = {
     async put(source, options = {}) {
@@ -66,10 +95,7 @@ export async function openFiles(
         await rm(temporary, { force: true });
       }
     },
-    get: (digest, range) =>
-      range
-        ? read(digest, range.offset, range.length === undefined ? undefined : range.offset + range.length - 1)
-        : verified(digest, read(digest)),
+    get: (digest, range) => (range ? ranges(digest, range) : verified(digest, read(digest))),
     bytes: (digest, options) => gather(store.get(digest), options?.maxBytes),
     async localPath(digest) {
       for await (const _ of store.get(digest));
@@ -78,12 +104,12 @@ export async function openFiles(
     stat: statOf,
     async list(options = {}) {
       const found: BlobInfo[] = [];
-      const after = options.after ? hexOf(options.after) : '';
-      for (const shelf of (await readdir(folder)).filter((name) => /^[0-9a-f]{2}$/.test(name)).sort()) {
-        if (shelf < after.slice(0, 2)) continue;
-        for (const name of (await readdir(join(folder, shelf))).sort()) {
-          if (name <= after || !/^[0-9a-f]{64}$/.test(name)) continue;
-          const info = await statOf(`sha256:${name}`);
+      const after = options.after ?? '';
+      for (const shelf of await shelvesOf(folder)) {
+        if (options.after && shelf < hexOf(options.after).slice(0, 2)) continue;
+        for (const digest of await digestsOn(folder, shelf)) {
+          if (digest <= after) continue;
+          const info = await statOf(digest);
           if (info) found.push(info);
           if (found.length >= (options.limit ?? 1000)) return found;
         }
@@ -107,10 +133,7 @@ export async function openFiles(
       return removed;
     },
     presign: async () => undefined,
-    async *verify(options = {}) {
-      for await (const { digest } of everything(store, options.signal))
-        yield { digest, ok: await isIntact(digest, read(digest)) };
-    },
+    verify: (options = {}) => verifyEach(store, namedIn(folder), options.signal),
     check: async () => {
       sync.refuse();
       await access(folder, constants.R_OK | constants.W_OK);
@@ -126,9 +149,4 @@ async function sweep(incoming: string): Promise<void> {
     const found = await stat(join(incoming, name)).catch(absent);
     if (found && found.mtimeMs < limit) await rm(join(incoming, name), { force: true });
   }
-}
-
-function absent(error: NodeJS.ErrnoException): undefined {
-  if (error.code === 'ENOENT') return undefined;
-  throw error;
 }

@@ -5,8 +5,10 @@ import { hexOf } from './digest.ts';
 import { openFiles } from './files.ts';
 import { createTransport, patiently, readOn } from './patience.ts';
 import type { BlobInfo, BlobStore, Digest } from './port.ts';
-import { everything, gather, intake, isIntact, verified } from './stream.ts';
+import { createRanges } from './ranges.ts';
+import { everything, gather, intake, verified } from './stream.ts';
 import { upload } from './upload.ts';
+import { verifyEach } from './verify.ts';
 
 export interface MinioOptions {
   readonly endPoint: string;
@@ -37,9 +39,18 @@ export async function openMinio(options: MinioOptions): Promise<BlobStore> {
   const shelf = `${prefix}sha256/`;
   const keyOf = (digest: Digest) => shelf + hexOf(digest);
 
+  const objectOf = (digest: Digest) =>
+    patiently(() => client.statObject(bucket, keyOf(digest))).catch(absent);
+
   async function statOf(digest: Digest): Promise<BlobInfo | undefined> {
-    const found = await patiently(() => client.statObject(bucket, keyOf(digest))).catch(absent);
+    const found = await objectOf(digest);
     return found && { digest, sizeBytes: found.size };
+  }
+
+  async function markOf(digest: Digest): Promise<string> {
+    const found = await objectOf(digest);
+    if (!found) throw notFound(`blob ${digest}`);
+    return `${found.size}:${found.etag}:${found.lastModified.getTime()}`;
   }
 
   async function* read(digest: Digest, offset = 0, length?: number): AsyncGenerator<Uint8Array> {
@@ -50,6 +61,7 @@ export async function openMinio(options: MinioOptions): Promise<BlobStore> {
     yield* readOn((at, count) => client.getPartialObject(bucket, keyOf(digest), at, count), offset, wanted);
   }
 
+  const ranges = createRanges(markOf, read);
   const target = {
     client,
     bucket,
@@ -59,8 +71,7 @@ export async function openMinio(options: MinioOptions): Promise<BlobStore> {
 
   const store: BlobStore = {
     put: (source, putOptions = {}) => upload(target, intake(source, putOptions)),
-    get: (digest, range) =>
-      range ? read(digest, range.offset, range.length) : verified(digest, read(digest)),
+    get: (digest, range) => (range ? ranges(digest, range) : verified(digest, read(digest))),
     bytes: (digest, o) => gather(store.get(digest), o?.maxBytes),
     async localPath(digest) {
       const cached = (await cache.stat(digest)) && (await cache.localPath(digest).catch(damagedCopy));
@@ -91,7 +102,7 @@ export async function openMinio(options: MinioOptions): Promise<BlobStore> {
       for await (const { digest } of everything(store, signal)) {
         if (keep(digest)) continue;
         // Asked right before: a put between this answer and the removal is the one thing that S3 cannot exclude.
-        const found = await patiently(() => client.statObject(bucket, keyOf(digest))).catch(absent);
+        const found = await objectOf(digest);
         if (!found || found.lastModified.getTime() >= beforeMs) continue;
         await store.remove(digest);
         removed += 1;
@@ -99,10 +110,7 @@ export async function openMinio(options: MinioOptions): Promise<BlobStore> {
       return removed;
     },
     presign: (digest, { expiresInS }) => client.presignedGetObject(bucket, keyOf(digest), expiresInS),
-    async *verify(o = {}) {
-      for await (const { digest } of everything(store, o.signal))
-        yield { digest, ok: await isIntact(digest, read(digest)) };
-    },
+    verify: (o = {}) => verifyEach(store, everything(store, o.signal), o.signal),
     async check() {
       await exists();
     },
@@ -123,6 +131,6 @@ function madeByAnother(error: { code?: string }): void {
 
 /** A local copy that is damaged is fetched again; the store's own bytes may be sound. */
 function damagedCopy(error: unknown): undefined {
-  if (isCoded(error, 'DIGEST_MISMATCH')) return undefined;
+  if (isCoded(error, 'data_loss')) return undefined;
   throw error;
 }

@@ -1,5 +1,8 @@
 /** The object store port: content-addressed bytes. A blob's name is its digest, so it never changes. */
 
+import type { CodedError } from '@millrace/errors';
+import type { Range } from './ranges.ts';
+
 /** `sha256:` and 64 lowercase hexadecimal digits. */
 export type Digest = `sha256:${string}`;
 
@@ -23,14 +26,22 @@ interface SweepOptions {
   readonly signal?: AbortSignal;
 }
 
+/** A blob that was read whole. */
+export interface Verified {
+  readonly digest: Digest;
+  /** DIGEST_MISMATCH or BLOB_UNREADABLE; absent when it is sound. */
+  readonly damage?: CodedError;
+}
+
 export interface BlobStore {
   /** Stores bytes; durable when it answers. Putting what is there already answers the same, and mends it if it was damaged. */
   put(bytes: Uint8Array | AsyncIterable<Uint8Array>, options?: PutOptions): Promise<BlobInfo>;
-  /** Reads all of a blob or a range; whole reads are verified against the digest (DIGEST_MISMATCH, data_loss). NOT_FOUND if absent. */
-  get(
-    digest: Digest,
-    range?: { readonly offset: number; readonly length?: number },
-  ): AsyncIterable<Uint8Array>;
+  /**
+   * Reads all of a blob or a range, verified against the digest: bytes that changed fail at the end (DIGEST_MISMATCH,
+   * data_loss), bytes that cannot be read where they begin (BLOB_UNREADABLE, data_loss). NOT_FOUND if absent. The first
+   * range of a blob reads all of it, later ones only themselves until the stored bytes are written to.
+   */
+  get(digest: Digest, range?: Range): AsyncIterable<Uint8Array>;
   /** The whole blob in memory, verified. */
   bytes(digest: Digest, options?: { readonly maxBytes?: number }): Promise<Uint8Array>;
   /** A local file with the blob's bytes, verified: the stored file itself or a cached copy. Read only. */
@@ -45,10 +56,8 @@ export interface BlobStore {
   sweep(options: SweepOptions): Promise<number>;
   /** A URL from which the blob can be fetched for a while; undefined where the store has no such thing (files). */
   presign(digest: Digest, options: { readonly expiresInS: number }): Promise<string | undefined>;
-  /** Reads every blob and tells which no longer have their digest. */
-  verify(options?: {
-    readonly signal?: AbortSignal;
-  }): AsyncIterable<{ readonly digest: Digest; readonly ok: boolean }>;
+  /** Reads every blob and tells which are damaged. Throws at its end when some could not be verified. */
+  verify(options?: { readonly signal?: AbortSignal }): AsyncIterable<Verified>;
   check(): Promise<void>;
   close(): Promise<void>;
 }

@@ -61,13 +61,6 @@ export async function gather(
   return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts, size);
 }
 
-/** Whether a store's content still has its digest. */
-export async function isIntact(digest: Digest, chunks: AsyncIterable<Uint8Array>): Promise<boolean> {
-  const hash = createHash('sha256');
-  for await (const chunk of chunks) hash.update(chunk);
-  return `sha256:${hash.digest('hex')}` === digest;
-}
-
 /** Every blob of a store, page by page. */
 export async function* everything(
   store: Pick<BlobStore, 'list'>,

@@ -99,9 +99,41 @@ export function blobContract(name: string, start: () => Promise<Subject>): void 
       const refusal = await subject.store.bytes(digest).catch((error: unknown) => error);
       expect(isCoded(refusal, 'DIGEST_MISMATCH') && refusal.kind).toBe('data_loss');
       const bad: string[] = [];
-      for await (const found of subject.store.verify()) if (!found.ok) bad.push(found.digest);
+      for await (const found of subject.store.verify())
+        if (isCoded(found.damage, 'DIGEST_MISMATCH')) bad.push(found.digest);
       expect(bad).toEqual([digest]);
       await subject.store.remove(digest);
+    });
+
+    test('a range of a blob whose bytes changed is refused, also when an earlier one was sound', async () => {
+      const { store } = subject;
+      const sound = randomBytes(5000);
+      const [fresh, known] = [await store.put(randomBytes(5000)), await store.put(sound)];
+      const part = { offset: 10, length: 20 };
+      expect(await collect(store.get(known.digest, part))).toEqual(sound.subarray(10, 30));
+      // A mark tells of a change by its time, which an S3 store counts in seconds.
+      await new Promise((settle) => setTimeout(settle, 1100));
+      for (const { digest } of [fresh, known]) {
+        await subject.damage(digest);
+        const refusal = await collect(store.get(digest, part)).catch((error: unknown) => error);
+        expect(isCoded(refusal, 'DIGEST_MISMATCH') && refusal.kind).toBe('data_loss');
+        await store.remove(digest);
+      }
+    });
+
+    test('a blob that is removed while everything is verified is nothing', async () => {
+      const { store } = subject;
+      const put = await Promise.all([1, 2, 3].map(() => store.put(randomBytes(30))));
+      const [, ...later] = (await listed(store)).filter((digest) =>
+        put.some((info) => info.digest === digest),
+      );
+      const verified: string[] = [];
+      for await (const { digest, damage } of store.verify()) {
+        expect(damage).toBeUndefined();
+        verified.push(digest);
+        if (put.some((info) => info.digest === digest)) for (const one of later) await store.remove(one);
+      }
+      expect(verified).not.toEqual(expect.arrayContaining([later[0]]));
     });
 
     test('what is not there is NOT_FOUND, and what is no digest is refused', async () => {

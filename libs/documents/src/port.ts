@@ -198,7 +198,10 @@ export interface DocumentStore {
   foreignWrites(): Promise<number | undefined>;
   /** Answers when the store can read and write; throws a coded error when it cannot. */
   check(): Promise<void>;
-  /** Reads the whole store and tells what contradicts itself; nothing when it is sound, or a server checks its own pages. */
+  /**
+   * Reads the whole store and tells what contradicts itself, or that it cannot be read; nothing when it is sound, or a
+   * server checks its own pages.
+   */
   verify(): Promise<readonly string[]>;
   close(): Promise<void>;
 }

@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { tempDir } from '@millrace/testing';
 import { expect, test } from 'vitest';
 import { defineCollection, openDocuments } from '../src/index.ts';
+import { verifyFile } from '../src/sqlite/verify.ts';
 
 const spec = defineCollection({
   name: 'notes',
@@ -23,6 +24,17 @@ test('a store that is whole says nothing, one with a flipped bit says what contr
   const damaged = await open();
   expect((await damaged.verify()).join()).toMatch(/missing from index|wrong # of entries|malformed/);
   await damaged.close();
+});
+
+test('a store whose file cannot be checked at all says so', async () => {
+  await using folder = tempDir();
+  const file = join(folder.path, 'notes.db');
+  const store = await openDocuments({ url: `sqlite:${file}`, collections: [spec] });
+  await store.close();
+  const bytes = readFileSync(file);
+  writeFileSync(file, bytes.fill(7, 0, 100));
+  const [contradiction] = await verifyFile(file);
+  expect(contradiction).toBe('it cannot be checked: file is not a database');
 });
 
 /** Flips a bit in the last key of the collection's index; cells grow from the end of a page. */

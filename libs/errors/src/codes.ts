@@ -38,6 +38,7 @@ export const codes = defineCodes({
   CANCELLED: { kind: 'cancelled', meaning: 'The caller went away.' },
   UNIMPLEMENTED: { kind: 'unimplemented', meaning: 'The server does not have this method.' },
   DIGEST_MISMATCH: { kind: 'data_loss', meaning: 'Stored bytes do not have the digest they are known by.' },
+  BLOB_UNREADABLE: { kind: 'data_loss', meaning: 'Stored bytes are there but cannot be read.' },
   QUERY_NOT_INDEXED: { kind: 'internal', meaning: 'A query has no declared index; a defect of the service.' },
   INTERNAL: {
     kind: 'internal',

@@ -1,4 +1,5 @@
 export { commonSettings } from './common-settings.ts';
+export { type BlobReferences, referencedBlobs, refersTo } from './integrity/references.ts';
 export type { Job } from './jobs.ts';
 export { type MutateOptions, type Mutation, mutate } from './mutate.ts';
 export { expectOf, pageOf, versionOfEtag } from './request.ts';

@@ -7,6 +7,7 @@ import type { Bus, Subscription } from '@millrace/events';
 import type { Client, Implementation, Permissions } from '@millrace/rpc';
 import type { Logger } from '@millrace/telemetry';
 import type { commonSettings } from './common-settings.ts';
+import type { BlobReferences } from './integrity/references.ts';
 import type { Job } from './jobs.ts';
 
 /** The settings every service has, as they were read. */
@@ -33,6 +34,8 @@ export interface Parts {
   readonly implementations: readonly Implementation[];
   /** The documents whose event log is served and relayed. */
   readonly store: DocumentStore;
+  /** Which blobs the documents refer to, for a service that has blobs: those that are missing are told of. */
+  readonly blobReferences?: readonly BlobReferences[];
   /** Permissions of contracts that are not ours and declare none. */
   readonly permissions?: Permissions;
   /** Starts the subscriptions; called once NATS is reached, and not before the service answers. */

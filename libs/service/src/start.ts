@@ -127,7 +127,8 @@ async function start<R extends SettingRows>(
   const relay = startRelay({ store, bus, context, log, onGap: (gap) => void tellGap(gap) });
   running.relay = relay;
   const republish = (range: Range) => refillStream({ store, bus, context, ...range });
-  const storage = { documents: store, blobs, damages, republish };
+  const { blobReferences: references = [] } = parts;
+  const storage = { documents: store, blobs, references, damages, republish };
   const server = await createServer({
     implementations: [...parts.implementations, eventLog(store, republish), integrityHandlers(storage)],
     host: config.HOST,

@@ -1,23 +1,32 @@
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BlobStore, type Digest, openBlobs } from '@millrace/blobs';
 import { integrityEvents } from '@millrace/contracts';
 import { IntegrityService } from '@millrace/contracts/common';
-import { openDocuments } from '@millrace/documents';
+import { defineCollection, openDocuments } from '@millrace/documents';
+import { unavailable } from '@millrace/errors';
 import { createClient, memoryTransport } from '@millrace/rpc';
 import { tempDir } from '@millrace/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createDamages, damagesSpec } from '../src/integrity/damages.ts';
 import { integrityHandlers } from '../src/integrity/handlers.ts';
+import { refersTo } from '../src/integrity/references.ts';
 import { watchBlobs } from '../src/integrity/watched-blobs.ts';
+
+/** Documents that refer to a blob each. */
+const holders = defineCollection({
+  name: 'holders',
+  fields: { digest: (doc: { digest: string }) => doc.digest },
+  indexes: [['digest']],
+});
 
 /** A service's storage on the disk, and its integrity service called in this process. Damage is remembered so late. */
 async function open(rememberMs = 0) {
   const folder = tempDir('millrace-integrity-');
   const documents = await openDocuments({
     url: `sqlite:${folder.path}/documents.db`,
-    collections: [damagesSpec],
+    collections: [damagesSpec, holders],
   });
   const plain = await openBlobs({ url: `file:${folder.path}/blobs`, cacheDir: `${folder.path}/cache` });
   let nowMs = 1_000;
@@ -35,14 +44,35 @@ async function open(rememberMs = 0) {
     (error) => failures.push(error),
   );
   let refill = 0;
-  const republish = async () => ({ published: refill, present: 0 });
-  const transport = memoryTransport([integrityHandlers({ documents, blobs: plain, damages, republish })]);
+  let fault: Error | undefined;
+  let refills = 0;
+  const republish = async () => {
+    refills += 1;
+    return { published: refill, present: 0 };
+  };
+  const checked = {
+    ...documents,
+    verify: async () => {
+      if (fault) throw fault;
+      return documents.verify();
+    },
+  };
+  const references = [refersTo(holders, ['digest'], ({ digest }) => [digest])];
+  const storage = { documents: checked, blobs: plain, damages, references, republish };
+  const transport = memoryTransport([integrityHandlers(storage)]);
   const client = createClient(IntegrityService, transport, { deadlineMs: 30_000 });
   return {
     blobs,
     client,
     damages,
     failures,
+    /** What the documents' own check throws from now on. */
+    breakCheck: (error: Error) => {
+      fault = error;
+    },
+    holders: documents.collection(holders),
+    /** How often the stream was compared with the record. */
+    refills: () => refills,
     /** Of the next verification: how many events it finds lost. */
     lose: (events: number) => {
       refill = events;
@@ -177,6 +207,50 @@ describe('the integrity of what is stored', () => {
         if (pageToken === '') break;
       }
       expect(listed).toEqual([0, 1, 2, 4, 5, 6].map((n) => `sha256:${n}`));
+    } finally {
+      await storage.close();
+    }
+  });
+
+  it('misses blobs that something refers to, until they are uploaded again or nothing refers to them', async () => {
+    const storage = await open();
+    try {
+      const digests: Digest[] = [];
+      for (let n = 0; n < 4; n++) {
+        const { digest } = await storage.blobs.put(bytesOf(n));
+        digests.push(digest);
+        await pathOf(storage.blobs, digest);
+        if (n < 3) await storage.holders.insert(`${n}`, { digest });
+      }
+      await storage.holders.insert('same', { digest: digests[0]! });
+      const [again, forgotten, present, unwanted] = digests as [Digest, Digest, Digest, Digest];
+      await spoil(storage.blobs, unwanted);
+      expect((await storage.verify()).damaged).toEqual([unwanted]);
+      for (const digest of [again, forgotten, unwanted]) await rm(await pathOf(storage.blobs, digest));
+      expect((await storage.verify()).damaged).toEqual([again, forgotten].sort());
+      await storage.blobs.put(bytesOf(0));
+      await storage.holders.remove('1');
+      expect(await storage.verify()).toMatchObject({ damaged: [], verified: 2n });
+      expect(await storage.blobs.stat(present)).toBeDefined();
+      expect((await storage.told()).filter((type) => type === damageFound.type)).toHaveLength(3);
+      expect((await storage.told()).filter((type) => type === damageRepaired.type)).toHaveLength(3);
+    } finally {
+      await storage.close();
+    }
+  });
+
+  it('is verified in all other parts when one cannot be, and says at the end that this one was not', async () => {
+    const storage = await open();
+    try {
+      const [{ digest }, gone] = [await storage.blobs.put(bytesOf(1)), await storage.blobs.put(bytesOf(2))];
+      await storage.holders.insert('gone', { digest: gone.digest });
+      await rm(await pathOf(storage.blobs, gone.digest));
+      await spoil(storage.blobs, digest);
+      storage.breakCheck(unavailable('the document store'));
+      await expect(storage.verify()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      const { damages } = await storage.client.listDamages({});
+      expect(damages.map(({ what }) => what).sort()).toEqual([digest, gone.digest].sort());
+      expect(storage.refills()).toBe(1);
     } finally {
       await storage.close();
     }

@@ -33,6 +33,9 @@ export async function startRegistry(env: Record<string, string> = {}) {
   await start();
   return {
     folder: folder.path,
+    get address() {
+      return service.address;
+    },
     get models() {
       return createClient(RegistryService, transport, { deadlineMs: 20_000 });
     },

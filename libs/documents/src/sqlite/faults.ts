@@ -60,6 +60,12 @@ export function isFatal(mapped: unknown): mapped is CodedError {
   return isCoded(mapped, 'STORE_FAILED') || isCoded(mapped, 'STORE_CORRUPT');
 }
 
+/** Whether SQLite could not read its file, as it is damaged, the disk fails, or it is gone. */
+export function isUnsound(caught: unknown): caught is Error {
+  const unsound: number[] = [result.ioError, result.corrupt, result.cannotOpen, result.notDatabase];
+  return isSqliteError(caught) && unsound.includes(caught.errcode & 0xff);
+}
+
 function isSqliteError(caught: unknown): caught is SqliteError {
   return caught instanceof Error && 'errcode' in caught && typeof caught.errcode === 'number';
 }

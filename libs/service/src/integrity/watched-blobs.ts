@@ -1,8 +1,11 @@
 import type { BlobStore, Digest } from '@millrace/blobs';
-import { from, isCoded } from '@millrace/errors';
+import { type CodedError, isCoded } from '@millrace/errors';
 import type { Damages } from './damages.ts';
 
-export const blobReason = 'its bytes no longer have this digest';
+/** The damage of a blob in words. */
+export function damageReason({ code }: Pick<CodedError, 'code'>): string {
+  return code === 'BLOB_UNREADABLE' ? 'its bytes cannot be read' : 'its bytes no longer have this digest';
+}
 
 /**
  * A blob store that remembers the damage its readers meet, and the repair when the same bytes are stored again. Nobody
@@ -18,8 +21,8 @@ export function watchBlobs(
   const noticing = new Map<Digest, Promise<void>>();
 
   function notice(digest: Digest, error: unknown): void {
-    if (!isCoded(error, 'DIGEST_MISMATCH') || from(error).kind !== 'data_loss') return;
-    const found = damages()?.found('blob', digest, blobReason) ?? Promise.resolve();
+    if (!isCoded(error, 'data_loss')) return;
+    const found = damages()?.found('blob', digest, damageReason(error)) ?? Promise.resolve();
     const noticed = found.catch(onFailure).finally(() => {
       if (noticing.get(digest) === noticed) noticing.delete(digest);
     });

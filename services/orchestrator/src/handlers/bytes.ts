@@ -73,8 +73,7 @@ async function* read(
 }
 
 async function* blobFrom({ blobs }: Edge, digest: Digest, offset: number): AsyncGenerator<Uint8Array> {
-  const info = await blobs.stat(digest);
-  if (info && info.sizeBytes > offset)
+  if (await blobs.stat(digest))
     for await (const chunk of blobs.get(digest, offset > 0 ? { offset } : undefined)) yield* pieces(chunk);
 }
 

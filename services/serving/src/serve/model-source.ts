@@ -56,7 +56,7 @@ export async function createModelSource(options: ModelSourceOptions): Promise<Mo
       return await cache.bytes(digest, { maxBytes: maxModelBytes });
     } catch (error) {
       // A damaged copy is no loss: the registry has the bytes.
-      if (isCoded(error, 'DIGEST_MISMATCH')) await cache.remove(digest);
+      if (isCoded(error, 'data_loss')) await cache.remove(digest);
       throw error;
     }
   };
@@ -103,7 +103,7 @@ export async function createModelSource(options: ModelSourceOptions): Promise<Mo
         try {
           return await read(digest);
         } catch (error) {
-          if (!isCoded(error, 'NOT_FOUND') && !isCoded(error, 'DIGEST_MISMATCH')) throw error;
+          if (!isCoded(error, 'NOT_FOUND') && !isCoded(error, 'data_loss')) throw error;
           await download(model, version);
           return read(digest);
         }

@@ -78,14 +78,16 @@ export const DamagedKind = {
   UNSPECIFIED: 0,
 
   /**
-   * A blob: its bytes no longer have the digest it is named by. It is whole again once the same bytes are uploaded.
+   * A blob: its bytes no longer have the digest it is named by, cannot be read, or are gone although something refers
+   * to them. It is whole again once the same bytes are uploaded, and no damage any more once it is gone and nothing
+   * refers to it.
    *
    * @generated from enum value: DAMAGED_KIND_BLOB = 1;
    */
   BLOB: 1,
 
   /**
-   * The document store: its file contradicts itself. Restore it from a backup.
+   * The document store: its file contradicts itself or cannot be read. Restore it from a backup.
    *
    * @generated from enum value: DAMAGED_KIND_DOCUMENTS = 2;
    */

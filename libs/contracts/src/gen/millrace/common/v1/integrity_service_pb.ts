@@ -129,8 +129,8 @@ export const VerifyStorageResponseSchema: GenMessage<VerifyStorageResponse> = /*
   messageDesc(file_millrace_common_v1_integrity_service, 3);
 
 /**
- * Whether what a service has stored is still what was stored; served by every service. Blobs are checked whenever they
- * are read whole, and everything is read once a day (the setting VERIFY_STORAGE_HOURS). What is found is told as an
+ * Whether what a service has stored is still what was stored; served by every service. Blobs are checked when they
+ * are read, and everything is read once a day (the setting VERIFY_STORAGE_HOURS). What is found is told as an
  * event, and the health service answers NOT_SERVING for the name `storage` while any damage is known.
  *
  * @generated from service millrace.common.v1.IntegrityService
@@ -147,8 +147,9 @@ export const IntegrityService: GenService<{
     output: typeof ListDamagesResponseSchema;
   },
   /**
-   * Reads all that is stored and compares: documents with their store's own checks, blobs with their digests, the event
-   * stream with the record, which also puts back what the stream lacks. Tells how far it has come, and what it finds.
+   * Reads all that is stored and compares: documents with their store's own checks, blobs with their digests and with
+   * what refers to them, the event stream with the record, which also puts back what the stream lacks. Tells how far it
+   * has come, and what it finds. Where a part cannot be verified the others are, and then the call fails.
    *
    * @generated from rpc millrace.common.v1.IntegrityService.VerifyStorage
    */

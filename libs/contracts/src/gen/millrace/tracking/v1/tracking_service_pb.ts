@@ -1770,7 +1770,8 @@ export const TrackingService: GenService<{
     output: typeof UploadArtifactResponseSchema;
   },
   /**
-   * Reads a file or a part of it. Whole files are verified against their digest while they are read.
+   * Reads a file or a part of it. The digest is checked on the way, also for a part: a stream that ends without an error
+   * gave the bytes that were uploaded.
    *
    * @generated from rpc millrace.tracking.v1.TrackingService.DownloadArtifact
    */
