@@ -12,6 +12,7 @@ import { createPushes } from './online/pushes.ts';
 import { createOnlineWriter } from './online/write.ts';
 import { createSources } from './sources.ts';
 import { collections } from './store/collections.ts';
+import { blobReferences } from './store/references.ts';
 import { createStore } from './store/store.ts';
 
 /** Puts the service together. */
@@ -60,6 +61,7 @@ export async function build(config: Config<typeof settings>, deps: Deps): Promis
   return {
     implementations: [featureStore({ ...parts, maxUploadBytes: config.MAX_UPLOAD_MB * 1024 * 1024 })],
     store: store.documents,
+    blobReferences,
     jobs: createJobs(parts, jobSettings, log),
     close: () => processes.close(),
   };

@@ -1,8 +1,8 @@
 import type { BlobStore } from '@millrace/blobs';
-import type { Job } from '@millrace/service';
+import { type Job, referencedBlobs } from '@millrace/service';
 import type { Engine } from './engine/engine.ts';
 import { type SchedulesDeps, tickSchedules } from './schedules.ts';
-import { referencedDigests } from './store/references.ts';
+import { possibleReferences } from './store/references.ts';
 import type { TriggerSubscriptions } from './subscriptions.ts';
 
 /** What the orchestrator does by itself. Runs in hand are driven by events; none of these is in their way. */
@@ -29,7 +29,9 @@ export function createJobs(
         // Not at every start: it reads all documents. One replica does it.
         if (!started || !shards.owns('blobs')) started = true;
         else {
-          const referenced = await referencedDigests(store.documents, signal);
+          const referenced = new Set<string>();
+          for await (const digest of referencedBlobs(store.documents, possibleReferences, signal))
+            referenced.add(digest);
           const keep = (digest: string) => referenced.has(digest);
           const removed = await blobs.sweep({ unusedMs: every.blobGraceMs, keep, signal });
           if (removed > 0) log.info({ removed }, 'blobs that nothing refers to were removed');

@@ -18,6 +18,7 @@ import { scheduleHandlers } from './handlers/schedules.ts';
 import { triggerHandlers } from './handlers/triggers.ts';
 import { createJobs } from './jobs.ts';
 import { createStartRun } from './start-run.ts';
+import { blobReferences } from './store/references.ts';
 import { collections, createStore } from './store/store.ts';
 import { createTriggerSubscriptions } from './subscriptions.ts';
 
@@ -80,6 +81,7 @@ export async function build(config: OrchestratorConfig, deps: Deps): Promise<Par
       triggerHandlers(edge, refresh),
     ],
     store: documents,
+    blobReferences,
     jobs: createJobs(engine, { store, engine, shards, startRun, now, log }, triggers, blobs, {
       leaseMs: config.LEASE_MS,
       scanMs: config.SCAN_MS,

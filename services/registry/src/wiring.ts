@@ -9,6 +9,7 @@ import { implementations } from './handlers/index.ts';
 import { jobs } from './jobs.ts';
 import type { Registry } from './registry.ts';
 import { collections } from './store/collections.ts';
+import { blobReferences } from './store/references.ts';
 import { registryStore } from './store/store.ts';
 import { subscriptions } from './subscriptions.ts';
 
@@ -30,6 +31,7 @@ export async function build(config: Config<typeof settings>, deps: Deps): Promis
   return {
     implementations: implementations(registry),
     store: documents,
+    blobReferences,
     subscriptions: () => subscriptions(registry, deps.bus),
     jobs: jobs(registry, config.VALIDATION_EVERY_MS),
   };

@@ -5,6 +5,7 @@ import { trackingHandlers } from './handlers/tracking.ts';
 import { settleMetrics } from './jobs.ts';
 import { collections } from './store/collections.ts';
 import { openTrackingStore } from './store/open.ts';
+import { blobReferences } from './store/references.ts';
 import { subscribeTracking } from './subscriptions.ts';
 
 /** Puts the service together from what it is given. */
@@ -16,6 +17,7 @@ export async function build(config: Config<typeof settings> & CommonConfig, deps
   const maxArtifactBytes = config.MAX_ARTIFACT_BYTES;
   return {
     store: documents,
+    blobReferences,
     implementations: [trackingHandlers({ documents, blobs, store, now, maxArtifactBytes })],
     subscriptions: async () => [await subscribeTracking({ bus, store, log, now })],
     jobs: [settleMetrics(documents, store.batches, now)],

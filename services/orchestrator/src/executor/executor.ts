@@ -1,5 +1,9 @@
+import { digestOf } from '@millrace/blobs';
 import type { Output } from '../domain/spec.ts';
 import type { TaskOutput } from '../domain/task.ts';
+
+/** The digest of a log in which nothing stands; no blob is stored for it. */
+export const emptyLog = digestOf(new Uint8Array());
 
 /** What an executor runs: one attempt of one task, everything resolved. */
 export interface Work {

@@ -2,10 +2,10 @@ import { createReadStream, existsSync, statSync } from 'node:fs';
 import { chmod, copyFile, constants as fs, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
-import { type BlobStore, type Digest, digestOf } from '@millrace/blobs';
+import type { BlobStore, Digest } from '@millrace/blobs';
 import { type ExitRecord, hasRecord, readRecord } from './attempt-record.ts';
 import { collectOutputs } from './collect.ts';
-import type { Executor, Exit, Recall, Work } from './executor.ts';
+import { type Executor, type Exit, emptyLog, type Recall, type Work } from './executor.ts';
 import { isAlive, killWhere, signalGroup } from './process-identity.ts';
 import { createSupervisorLink } from './supervisor-link.ts';
 
@@ -26,9 +26,6 @@ export interface ProcessExecutorOptions {
   /** How long steps may take to end when the executor closes. @default 3000 */
   readonly closeGraceMs?: number;
 }
-
-/** The digest of a log in which nothing stands. */
-const nothing = digestOf(new Uint8Array());
 
 /** Runs work as processes of this machine, each in a group and a folder of its own, without a shell. */
 export function createProcessExecutor(options: ProcessExecutorOptions): Executor {
@@ -134,7 +131,7 @@ export function createProcessExecutor(options: ProcessExecutorOptions): Executor
         const path = join(folderOf(id), `${name}.log`);
         // Whoever reads a blob that is not there gets no bytes, which is what most steps write.
         const { size } = statSync(path, { throwIfNoEntry: false }) ?? { size: 0 };
-        return size === 0 ? nothing : (await blobs.put(createReadStream(path))).digest;
+        return size === 0 ? emptyLog : (await blobs.put(createReadStream(path))).digest;
       };
       const [stdout, stderr] = await Promise.all([keep('stdout'), keep('stderr')]);
       return { stdout, stderr };

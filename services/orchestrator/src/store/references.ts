@@ -1,4 +1,8 @@
-import type { AnyCollectionSpec, DocumentStore, Page } from '@millrace/documents';
+import type { AnyCollectionSpec } from '@millrace/documents';
+import { type BlobReferences, refersTo } from '@millrace/service';
+import type { Pipeline } from '../domain/pipeline.ts';
+import type { Attempt, TaskOutput } from '../domain/task.ts';
+import { emptyLog } from '../executor/executor.ts';
 import {
   cacheSpecs,
   pipelineSpecs,
@@ -9,44 +13,58 @@ import {
   versionSpecs,
 } from './collections.ts';
 
-/** Every collection, and an index by which all of it is read. */
-const readings = [
-  [pipelineSpecs, ['project', 'name']],
-  [versionSpecs, ['pipeline', 'version']],
-  [runSpecs, ['project', 'createdAtMs']],
-  [taskSpecs, ['run', 'step', 'index']],
-  [cacheSpecs, ['createdAtMs']],
-  [scheduleSpecs, ['project', 'name']],
-  [triggerSpecs, ['project', 'name']],
-] as const;
+/** An index of each collection by which all of it is read. */
+const orders = {
+  pipelines: ['project', 'name'],
+  versions: ['pipeline', 'version'],
+  runs: ['project', 'createdAtMs'],
+  tasks: ['run', 'step', 'index'],
+  cache: ['createdAtMs'],
+  schedules: ['project', 'name'],
+  triggers: ['project', 'name'],
+} as const;
 
-/** The digests that stand anywhere in a document, also inside of texts: parameters and commands may name a blob. */
-export async function referencedDigests(
-  documents: Pick<DocumentStore, 'collection'>,
-  signal?: AbortSignal,
-): Promise<ReadonlySet<string>> {
-  const found = new Set<string>();
-  for (const [spec, order] of readings) {
-    const collection = documents.collection(spec as AnyCollectionSpec);
-    const orderBy = order.map((field) => ({ field }));
-    let after: string | undefined;
-    do {
-      signal?.throwIfAborted();
-      const page: Page<unknown> = await collection.find({
-        orderBy,
-        limit: 500,
-        ...(after === undefined ? {} : { after }),
-      });
-      for (const { doc } of page.items) collect(doc, found);
-      after = page.next;
-    } while (after !== undefined);
-  }
-  return found;
-}
+const anywhere = (spec: AnyCollectionSpec, order: readonly string[]): BlobReferences => ({
+  spec,
+  order,
+  digestsOf: digestsIn,
+});
 
-function collect(value: unknown, found: Set<string>): void {
-  if (typeof value === 'string')
-    for (const [digest] of value.matchAll(/sha256:[0-9a-f]{64}/g)) found.add(digest);
+/**
+ * What may refer to a blob: a digest anywhere in a document, also inside of texts, for parameters and commands may name
+ * a blob. What is found so is kept.
+ */
+export const possibleReferences: readonly BlobReferences[] = [
+  anywhere(pipelineSpecs, orders.pipelines),
+  anywhere(versionSpecs, orders.versions),
+  anywhere(runSpecs, orders.runs),
+  anywhere(taskSpecs, orders.tasks),
+  anywhere(cacheSpecs, orders.cache),
+  anywhere(scheduleSpecs, orders.schedules),
+  anywhere(triggerSpecs, orders.triggers),
+];
+
+const filesOf = ({ spec }: Pipeline) =>
+  [...spec.steps, ...spec.exitSteps].flatMap(({ action }) => action.files.map(({ digest }) => digest));
+
+const logsOf = ({ stdout = '', stderr = '' }: Attempt) =>
+  [stdout, stderr].filter((digest) => digest !== emptyLog);
+
+const artifactOf = (output: TaskOutput) => (output.kind === 'artifact' ? [output.digest] : []);
+
+/** What refers to a blob that was stored here. What is missing of it is damage; a digest in a text may be of anything. */
+export const blobReferences: readonly BlobReferences[] = [
+  refersTo(pipelineSpecs, orders.pipelines, filesOf),
+  refersTo(versionSpecs, orders.versions, filesOf),
+  refersTo(taskSpecs, orders.tasks, ({ attempts, outputs }) => [
+    ...attempts.flatMap(logsOf),
+    ...outputs.flatMap(artifactOf),
+  ]),
+  refersTo(cacheSpecs, orders.cache, ({ outputs }) => outputs.flatMap(artifactOf)),
+];
+
+function* digestsIn(value: unknown): Generator<string> {
+  if (typeof value === 'string') for (const [digest] of value.matchAll(/sha256:[0-9a-f]{64}/g)) yield digest;
   else if (typeof value === 'object' && value !== null)
-    for (const part of Object.values(value)) collect(part, found);
+    for (const part of Object.values(value)) yield* digestsIn(part);
 }
