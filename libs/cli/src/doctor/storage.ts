@@ -7,6 +7,7 @@ import { bad, type Finding, good, note } from './finding.ts';
 
 /** Reading everything may take long. */
 const verifyMs = 3_600_000;
+const again = 'mend what is named, or look at the log of the service; then try again';
 
 /** Asks each service whether what it has stored is sound: what it knows of, or after reading everything. */
 export async function checkStorage(
@@ -28,8 +29,10 @@ export async function checkStorage(
       try {
         findings.push(...(deep ? await verify(millrace, member, progress) : await known(millrace, member)));
       } catch (error) {
-        // That it does not answer was said already.
-        if (deep) findings.push(note(`${member.name}: not verified: ${from(error).message}`));
+        // That it does not answer was said already; that what was asked for was not done, was not.
+        if (!deep) continue;
+        findings.push(...(await known(millrace, member).catch(() => [])));
+        findings.push(bad(`${member.name}: not all was verified: ${from(error).message}`, again));
       }
     }
     return findings;
@@ -61,7 +64,7 @@ async function verify(
       ? found
       : [good(`${name}: documents, stream and ${verifiedBlobs} blobs are sound`)];
   }
-  return [note(`${name}: the verification ended early`, 'try again')];
+  return [bad(`${name}: the verification ended early`, again)];
 }
 
 function describe(name: string, { kind, what, reason }: { kind: DamagedKind; what: string; reason: string }) {
