@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createReadStream, type Stats } from 'node:fs';
-import { access, constants, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { access, constants, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type CodedError, notFound } from '@millrace/errors';
 import { hexOf } from './digest.ts';
@@ -102,6 +102,13 @@ export async function openFiles(
       return pathOf(digest);
     },
     stat: statOf,
+    touch: (digest) =>
+      inTurn(digest, async () => {
+        const info = await statOf(digest);
+        const now = new Date();
+        if (info) await utimes(pathOf(digest), now, now);
+        return info;
+      }),
     async list(options = {}) {
       const found: BlobInfo[] = [];
       const after = options.after ?? '';

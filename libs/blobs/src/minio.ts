@@ -7,7 +7,7 @@ import { createTransport, patiently, readOn } from './patience.ts';
 import type { BlobInfo, BlobStore, Digest } from './port.ts';
 import { createRanges } from './ranges.ts';
 import { everything, gather, intake, verified } from './stream.ts';
-import { upload } from './upload.ts';
+import { copy, upload } from './upload.ts';
 import { verifyEach } from './verify.ts';
 
 export interface MinioOptions {
@@ -81,6 +81,11 @@ export async function openMinio(options: MinioOptions): Promise<BlobStore> {
       return cache.localPath(digest);
     },
     stat: statOf,
+    async touch(digest) {
+      const info = await statOf(digest);
+      const key = keyOf(digest);
+      return info && copy(client, bucket, key, key, info.sizeBytes).then(() => info, absent);
+    },
     list: (o = {}) =>
       patiently(async () => {
         const found: BlobInfo[] = [];
@@ -101,7 +106,7 @@ export async function openMinio(options: MinioOptions): Promise<BlobStore> {
       let removed = 0;
       for await (const { digest } of everything(store, signal)) {
         if (keep(digest)) continue;
-        // Asked right before: a put between this answer and the removal is the one thing that S3 cannot exclude.
+        // Asked right before: a put or touch between this answer and the removal is the one thing that S3 cannot exclude.
         const found = await objectOf(digest);
         if (!found || found.lastModified.getTime() >= beforeMs) continue;
         await store.remove(digest);

@@ -20,7 +20,7 @@ export interface PutOptions {
 }
 
 interface SweepOptions {
-  /** Milliseconds since the last put, by the store's time. */
+  /** Milliseconds since the last put or touch, by the store's time. */
   readonly unusedMs: number;
   keep(digest: Digest): boolean;
   readonly signal?: AbortSignal;
@@ -47,11 +47,13 @@ export interface BlobStore {
   /** A local file with the blob's bytes, verified: the stored file itself or a cached copy. Read only. */
   localPath(digest: Digest): Promise<string>;
   stat(digest: Digest): Promise<BlobInfo | undefined>;
+  /** As `stat`, and to a sweep the blob is as if it was put now: for whoever is about to refer to it. */
+  touch(digest: Digest): Promise<BlobInfo | undefined>;
   list(options?: { readonly after?: Digest; readonly limit?: number }): Promise<readonly BlobInfo[]>;
   remove(digest: Digest): Promise<void>;
   /**
-   * Removes the blobs that nobody wants to keep; answers how many. One that was put within `unusedMs` stays, also when it
-   * is put again while this runs: who is about to refer to it has that long.
+   * Removes the blobs that nobody wants to keep; answers how many. One that was put or touched within `unusedMs` stays,
+   * also when that happens while this runs: who is about to refer to it has that long.
    */
   sweep(options: SweepOptions): Promise<number>;
   /** A URL from which the blob can be fetched for a while; undefined where the store has no such thing (files). */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Client } from 'minio';
+import { type Client, CopyDestinationOptions, CopySourceOptions } from 'minio';
 import { patiently } from './patience.ts';
 import type { BlobInfo } from './port.ts';
 import type { Intake } from './stream.ts';
@@ -78,10 +78,20 @@ async function multipart<T>(
   }
 }
 
-async function copy(client: Client, bucket: string, from: string, to: string, size: number): Promise<void> {
+/** Copies an object, also onto itself, which makes it young. */
+export async function copy(
+  client: Client,
+  bucket: string,
+  from: string,
+  to: string,
+  size: number,
+): Promise<void> {
   const source = `/${bucket}/${from}`;
   if (size <= maxCopyBytes) {
-    await patiently(() => client.copyObject(bucket, to, source));
+    // Onto itself S3 copies only what gets other metadata.
+    const target = { Bucket: bucket, Object: to, MetadataDirective: 'REPLACE' as const };
+    const sourceOptions = new CopySourceOptions({ Bucket: bucket, Object: from });
+    await patiently(() => client.copyObject(sourceOptions, new CopyDestinationOptions(target)));
     return;
   }
   await multipart(client, bucket, to, async (put) => {

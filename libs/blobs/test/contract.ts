@@ -159,23 +159,28 @@ export function blobContract(name: string, start: () => Promise<Subject>): void 
       expect(all.length).toBeGreaterThan(5);
     });
 
-    test('a sweep removes what nobody keeps, but not what was put lately or is put again meanwhile', async () => {
+    test('a sweep removes what nobody keeps, but not what was put lately, or is put again or touched meanwhile', async () => {
       const { store } = subject;
       const put = async () => {
         const bytes = randomBytes(200);
         return { bytes, ...(await store.put(bytes)) };
       };
-      const [kept, swept, again] = [await put(), await put(), await put()];
+      const [kept, swept, again, touched] = [await put(), await put(), await put(), await put()];
       const others = new Set((await listed(store)).filter((digest) => digest !== swept.digest));
       const unusedMs = 2000;
       expect(await store.sweep({ unusedMs: 3_600_000, keep: () => false })).toBe(0);
       await new Promise((settle) => setTimeout(settle, unusedMs + 1100));
       await store.put(again.bytes);
-      const keep = (digest: Digest) => digest !== again.digest && others.has(digest);
+      const { digest, sizeBytes } = touched;
+      expect(await store.touch(digest)).toEqual({ digest, sizeBytes });
+      expect(await store.touch(digestOf(randomBytes(20)))).toBeUndefined();
+      const young: readonly Digest[] = [again.digest, touched.digest];
+      const keep = (each: Digest) => !young.includes(each) && others.has(each);
       expect(await store.sweep({ unusedMs, keep })).toBe(1);
       const left = await listed(store);
       expect(left).not.toContain(swept.digest);
-      expect(left).toEqual(expect.arrayContaining([kept.digest, again.digest]));
+      expect(left).toEqual(expect.arrayContaining([kept.digest, again.digest, touched.digest]));
+      expect(Buffer.from(await store.bytes(touched.digest)).equals(touched.bytes)).toBe(true);
     });
 
     test('a presigned URL gives the bytes where the store has such URLs', async () => {
