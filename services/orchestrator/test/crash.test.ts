@@ -1,10 +1,23 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { OutputKind } from '@millrace/contracts/pipelines';
-import { startNats, type TempDir, type TestNats, tempDir, until } from '@millrace/testing';
+import { pipelinesEvents } from '@millrace/contracts/pipelines-events';
+import { startNats, startService, type TempDir, type TestNats, tempDir, until } from '@millrace/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startOf } from '../src/executor/process-identity.ts';
-import { finished, js, launch, number, startProcess, states, tasksOf, value } from './orchestrator.ts';
+import {
+  type Clients,
+  clientsOf,
+  finished,
+  js,
+  launch,
+  number,
+  quick,
+  startProcess,
+  states,
+  tasksOf,
+  value,
+} from './orchestrator.ts';
 
 let nats: TestNats;
 let folder: TempDir;
@@ -111,6 +124,30 @@ test('killed for good, its steps are stopped after the grace', async () => {
   expect(startOf(pid)).toBeDefined();
   await until(() => startOf(pid) === undefined);
 }, 30_000);
+
+test('killed before it answers, an application is done once, and what was applied since stays', async () => {
+  await using service = await startService('orchestrator', {
+    env: { NATS_URL: nats.url, LOG_LEVEL: 'error' },
+    race: { point: 'service.before-answer', signal: 'kill' },
+  });
+  const name = 'projects/default/pipelines/p';
+  const apply = (at: Clients, step: string, requestId: string) =>
+    at.pipelines.applyPipeline({ pipeline: { name, spec: { steps: [quick(step)] } }, requestId });
+  let at = clientsOf(service.address);
+  const cut = apply(at, 'a', 'one').catch(() => {});
+  await service.reached;
+  at.close();
+  await service.restart();
+  await cut;
+  at = clientsOf(service.address);
+  await apply(at, 'b', 'two');
+  await apply(at, 'a', 'one');
+  const { pipeline } = await at.pipelines.getPipeline({ name });
+  expect([pipeline?.version, pipeline?.spec?.steps[0]?.name]).toEqual([2, 'b']);
+  const { events } = await at.log.listEvents({ project: 'default', pageSize: 100 });
+  expect(events.filter(({ type }) => type === pipelinesEvents.pipelineApplied.type)).toHaveLength(2);
+  at.close();
+}, 40_000);
 
 test('frozen while another takes over, it is refused what it says later', async () => {
   // Two replicas on one store: the first holds every lease, freezes, and comes back after it lost them.

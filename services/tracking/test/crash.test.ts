@@ -2,11 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { EventLogService } from '@millrace/contracts/common';
 import { type Run, TrackingService } from '@millrace/contracts/tracking';
 import { openDocuments } from '@millrace/documents';
 import { CodedError } from '@millrace/errors';
 import { createClient, grpcTransport } from '@millrace/rpc';
-import { tempDir } from '@millrace/testing';
+import { startService, tempDir } from '@millrace/testing';
 import { expect, test } from 'vitest';
 import { summarize } from '../src/domain/batch-summary.ts';
 import { toColumns } from '../src/domain/columns.ts';
@@ -22,6 +23,7 @@ import {
   namesSpec,
 } from '../src/store/collections.ts';
 import { openTrackingStore } from '../src/store/open.ts';
+import { eventsOf } from './tracking.ts';
 
 const main = join(import.meta.dirname, '../src/main.ts');
 const point = (step: number) => ({ key: 'm', value: step, step: BigInt(step), timestampMs: step });
@@ -161,3 +163,37 @@ test('names claimed by calls that did not finish are given out again', async () 
   expect(stored).toBe(4);
   await documents.close();
 });
+
+test('killed before it answers, an upload is recorded once, and what was uploaded since stays', async () => {
+  await using service = await startService('tracking', {
+    env: { NATS_URL: 'nats://127.0.0.1:1', LOG_LEVEL: 'error' },
+    race: { point: 'service.before-answer', nth: 2, signal: 'kill' },
+  });
+  const open = () => {
+    const transport = grpcTransport({ address: service.address });
+    const client = createClient(TrackingService, transport, { deadlineMs: 10_000 });
+    const log = createClient(EventLogService, transport, { deadlineMs: 10_000 });
+    return { client, log, close: () => transport.close() };
+  };
+  let at = open();
+  const created = await at.client.createRun({ parent: 'projects/p', run: {}, requestId: 'run' });
+  const run = created.run?.name ?? '';
+  const upload = (text: string, requestId: string) =>
+    at.client.uploadArtifact(
+      (async function* () {
+        yield { part: { case: 'header' as const, value: { run, path: 'f', requestId } } };
+        yield { part: { case: 'chunk' as const, value: Buffer.from(text) } };
+      })(),
+    );
+  const cut = upload('first', 'one').catch(() => {});
+  await service.reached;
+  at.close();
+  await service.restart();
+  await cut;
+  at = open();
+  const { artifact } = await upload('second', 'two');
+  await upload('first', 'one');
+  expect((await at.client.getArtifact({ parent: run, path: 'f' })).artifact).toEqual(artifact);
+  expect((await eventsOf(at.log, 'p')).filter((type) => type === 'artifact.logged')).toHaveLength(2);
+  at.close();
+}, 40_000);

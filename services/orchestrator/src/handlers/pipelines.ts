@@ -13,7 +13,7 @@ import { pipelineMessage, versionMessage } from '../convert/spec-out.ts';
 import { canonicalJson } from '../domain/json.ts';
 import { validateSpec } from '../domain/validate.ts';
 import { sha256 } from '../engine/work.ts';
-import { type Edge, once } from './edge.ts';
+import { type Edge, markOf, once } from './edge.ts';
 
 /** The RPCs of pipelines and their versions. */
 export function pipelineHandlers(edge: Edge) {
@@ -61,11 +61,11 @@ export function pipelineHandlers(edge: Edge) {
         return { pipeline: pipelineMessage(would, 0), changed: version !== present?.version };
       }
       const schemas = { input: ApplyPipelineRequestSchema, output: ApplyPipelineResponseSchema };
-      return once(edge, context, project, schemas, request, async () => {
-        const { pipeline: applied, changed } = await store.applyPipeline(
-          wanted,
-          expectOf(pipeline.etag, 'pipeline.etag'),
-        );
+      return once(edge, context, project, schemas, request, async (mutation) => {
+        const { pipeline: applied, changed } = await store.applyPipeline(wanted, {
+          ...expectOf(pipeline.etag, 'pipeline.etag'),
+          ...markOf(mutation),
+        });
         return { pipeline: pipelineMessage(applied.doc, applied.version), changed };
       });
     },

@@ -7,7 +7,7 @@ import {
   type Versioned,
   type WriteOptions,
 } from '@millrace/documents';
-import { notFound, versionConflict, wrongState } from '@millrace/errors';
+import { wrongState } from '@millrace/errors';
 import { decideRun, type RunCommand } from '../domain/decide-run.ts';
 import { decideTask, type TaskCommand } from '../domain/decide-task.ts';
 import { decideApply, type Pipeline } from '../domain/pipeline.ts';
@@ -29,6 +29,9 @@ export { collections };
 
 /** A command met a state that does not allow it; the machine's own words. */
 export const refusedCode = 'REFUSED';
+
+/** Another call was faster: what it did is looked at anew. */
+const overtaken = new Error('the pipeline changed meanwhile');
 
 /** The orchestrator's documents, in its words. */
 export type Store = ReturnType<typeof createStore>;
@@ -59,39 +62,39 @@ export function createStore(documents: DocumentStore, now: () => number) {
     /** A version of a pipeline; 0 means the newest. */
     getVersion,
 
-    /** Applies a specification. The version it follows is kept first, so that no version is ever without its document. */
+    /**
+     * Applies a specification; the pipeline as it is when the request was done before. The version it follows is kept
+     * first, so that no version is ever without its document.
+     */
     async applyPipeline(
       wanted: Parameters<typeof decideApply>[1],
-      { expect }: Pick<ChangeOptions, 'expect'> = {},
+      { expect, ...mark }: Pick<ChangeOptions, 'expect' | 'requestId'> = {},
     ): Promise<{ pipeline: Versioned<Pipeline>; changed: boolean }> {
       const id = `${wanted.project}/${wanted.name}`;
       for (;;) {
         const present = await pipelines.get(id);
-        if (expect !== undefined && present?.version !== expect)
-          throw present ? versionConflict(id, expect, present.version) : notFound(id);
-        const decision = decideApply(present?.doc, wanted, now());
-        if (present && !decision) return { pipeline: present, changed: false };
-        if (present && decision?.newVersion)
+        const isExpected = expect === undefined || expect === present?.version;
+        if (present && isExpected && decideApply(present.doc, wanted, now())?.newVersion)
           await versions.upsert(`${id}/${present.doc.version}`, (doc) =>
             doc ? undefined : { doc: present.doc },
           );
         let changed = false;
         const decide = (doc: Pipeline | undefined) => {
-          changed = false;
-          // Another call was faster: what it did is looked at anew.
-          if (doc?.version !== present?.doc.version) return undefined;
-          const again = decideApply(doc, wanted, now());
-          if (!again) return undefined;
-          changed = again.newVersion;
-          return {
-            doc: again.pipeline,
-            ...(again.newVersion ? { emit: [pipelineApplied(again.pipeline, now())] } : {}),
-          };
+          // Thrown: a change of nothing would be remembered as all that this request does.
+          if (doc?.version !== present?.doc.version) throw overtaken;
+          const decision = decideApply(doc, wanted, now());
+          changed = decision?.newVersion === true;
+          const emit = decision && changed ? [pipelineApplied(decision.pipeline, now())] : [];
+          return decision && { doc: decision.pipeline, emit };
         };
-        const pipeline = await (expect === undefined
-          ? pipelines.upsert(id, decide)
-          : pipelines.change(id, decide, { expect }));
-        if (pipeline && pipeline.doc.specDigest === wanted.specDigest) return { pipeline, changed };
+        try {
+          const pipeline = await (expect === undefined
+            ? pipelines.upsert(id, decide, mark)
+            : pipelines.change(id, decide, { expect, ...mark }));
+          return { pipeline: pipeline!, changed };
+        } catch (error) {
+          if (error !== overtaken) throw error;
+        }
       }
     },
 

@@ -1,13 +1,10 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { type BlobStore, parseDigest } from '@millrace/blobs';
 import {
   type ArtifactHeader,
   ArtifactHeaderSchema,
   TrackingService,
   type UploadArtifactRequest,
-  UploadArtifactResponseSchema,
 } from '@millrace/contracts/tracking';
-import type { RequestLedger } from '@millrace/documents';
 import { invalidField } from '@millrace/errors';
 import type { Handlers } from '@millrace/rpc';
 import { z } from 'zod';
@@ -26,7 +23,6 @@ const chunkBytes = 256 * 1024;
 export interface ArtifactHandlerOptions {
   readonly store: TrackingStore;
   readonly blobs: BlobStore;
-  readonly ledger: RequestLedger;
   readonly once: Once;
   /** The largest file that is taken. */
   readonly maxBytes: number;
@@ -46,12 +42,13 @@ export function artifactHandlers(
       const expect = header.digest ? { expect: parseDigest(header.digest, 'header.digest') } : {};
       const blob = await blobs.put(chunksOf(parts), { ...expect, maxBytes, signal });
       const { path, mediaType } = header;
-      const record = async () => {
-        const { digest, sizeBytes } = blob;
-        const found = await artifacts.put({ project, run: id, path, digest, sizeBytes, mediaType });
+      const { digest, sizeBytes } = blob;
+      // Once by the header and the digest of the bytes: a retry that brings the same gets the same answer.
+      const method = { ...TrackingService.method.uploadArtifact, input: ArtifactHeaderSchema };
+      return once(method, project, { ...header, digest }, async (_, guard) => {
+        const found = await artifacts.put({ project, run: id, path, digest, sizeBytes, mediaType }, guard);
         return { artifact: toArtifact(found) };
-      };
-      return uploadOnce(options.ledger, project, header, blob.digest, record);
+      });
     },
 
     async *downloadArtifact(request) {
@@ -104,23 +101,6 @@ export function artifactHandlers(
       });
     },
   };
-}
-
-/** An upload is once by its header and the digest of its bytes: a retry that brings the same gets the same answer. */
-async function uploadOnce(
-  ledger: RequestLedger,
-  project: string,
-  header: ArtifactHeader,
-  digest: string,
-  record: () => Promise<{ artifact: ReturnType<typeof toArtifact> }>,
-) {
-  const { uploadArtifact } = TrackingService.method;
-  const method = `${TrackingService.typeName}/${uploadArtifact.name}`;
-  const body = toBinary(ArtifactHeaderSchema, { ...header, digest });
-  const answer = await ledger.once({ method, project, requestId: header.requestId, body }, async () =>
-    toBinary(UploadArtifactResponseSchema, create(UploadArtifactResponseSchema, await record())),
-  );
-  return fromBinary(UploadArtifactResponseSchema, answer);
 }
 
 function headerOf(first: IteratorResult<UploadArtifactRequest>): ArtifactHeader {

@@ -33,6 +33,6 @@ export function trackingHandlers(options: TrackingHandlerOptions): Implementatio
     ...metricHandlers(store, now),
     ...watchHandlers(store, documents),
     ...inputHandlers(store, once),
-    ...artifactHandlers({ store, blobs, ledger, once, maxBytes }),
+    ...artifactHandlers({ store, blobs, once, maxBytes }),
   });
 }

@@ -5,6 +5,7 @@ import { type Artifact, type ArtifactEntry, entryOf } from '../domain/artifact.t
 import { artifactDeleted, artifactLogged } from '../drafts.ts';
 import { runName } from '../messages.ts';
 import { artifactsSpec } from './collections.ts';
+import type { WriteGuard } from './experiments.ts';
 
 /** Where a listing goes on: after a path, or at it. */
 export interface ArtifactSeek {
@@ -59,13 +60,16 @@ export function createArtifacts(store: DocumentStore, now: () => number) {
   return {
     get,
 
-    /** Records that a path of a run has these bytes; the same again changes nothing. */
-    async put(artifact: Artifact): Promise<Versioned<Artifact>> {
+    /** Records that a path of a run has these bytes; the same again, or the same request, changes nothing. */
+    async put(artifact: Artifact, guard: WriteGuard): Promise<Versioned<Artifact>> {
       const id = idOf(artifact.project, artifact.run, artifact.path);
-      const found = await artifacts.upsert(id, (before) =>
-        before?.digest === artifact.digest && before.mediaType === artifact.mediaType
-          ? undefined
-          : { doc: artifact, emit: [artifactLogged(artifact, now())] },
+      const found = await artifacts.upsert(
+        id,
+        (before) =>
+          before?.digest === artifact.digest && before.mediaType === artifact.mediaType
+            ? undefined
+            : { doc: artifact, emit: [artifactLogged(artifact, now())] },
+        guard,
       );
       return found ?? get(artifact.project, artifact.run, artifact.path);
     },
