@@ -1,5 +1,6 @@
 import { channel } from 'node:diagnostics_channel';
 import { from, isCoded } from '@millrace/errors';
+import type { StopReason } from '../domain/plan.ts';
 import type { Step } from '../domain/spec.ts';
 import type { Task } from '../domain/task.ts';
 import type { RunView } from '../domain/view.ts';
@@ -7,6 +8,7 @@ import type { Exit } from '../executor/executor.ts';
 import { refusedCode } from '../store/store.ts';
 import type { Surroundings } from './actor.ts';
 import { endingOf, isStopped } from './ending.ts';
+import { isGivenUp, pauseAfterMs } from './patience.ts';
 import { attemptId, type Resolved, resolveWork } from './work.ts';
 
 /** Race points: where a fault test ends or freezes the process. */
@@ -39,14 +41,20 @@ export interface Attempts {
   launched(id: string, task: Task, error?: unknown): Promise<void>;
   ended(id: string, key: string, exit: Exit): Promise<void>;
   /** Ends the process of a running attempt, however often it takes. */
-  stop(key: string, why: 'cancelled' | 'timed_out'): void;
+  stop(key: string, why: StopReason): void;
   /** Takes over the attempts that run and are in nobody's hands here: of an earlier process, or after a lost answer. */
   recover(): Promise<void>;
   drop(): void;
 }
 
-/** How often recording the end of an attempt is tried before the attempt counts as lost. */
-const maxTries = 5;
+/** An end that is being recorded, as it was when it came: recording it may take long. */
+interface End {
+  readonly exit: Exit;
+  /** Why this process had stopped it. */
+  readonly asked: StopReason | undefined;
+  readonly atMs: number;
+}
+
 /** How long after a stop and its grace an end should have been heard of, in milliseconds. */
 const silenceMs = 2000;
 
@@ -60,7 +68,7 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
   /** Taken over, but the executor did not answer yet what became of them. */
   const unseen = new Set<string>();
   const ending = new Set<string>();
-  const stopping = new Map<string, 'cancelled' | 'timed_out'>();
+  const stopping = new Map<string, StopReason>();
   let dropped = false;
 
   function hold(id: string, task: Task): void {
@@ -82,24 +90,15 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
   }
 
   /** Writes down how an attempt ended, on the documents as they are. */
-  async function record(id: string, task: Task, fence: number, exit: Exit): Promise<void> {
+  async function record(id: string, task: Task, fence: number, { exit, asked, atMs }: End): Promise<void> {
     const step = stepOf(task);
-    const asked = stopping.get(task.key);
     const command =
       exit.kind === 'lost'
         ? ({ do: 'lose', fence, reason: exit.reason, retry: !isStopped(view, task) } as const)
         : ({
             do: 'finish',
             fence,
-            ending: await endingOf(
-              { executor, nowMs: now() - deps.jumpedMs(task.key) },
-              view,
-              step,
-              task,
-              id,
-              exit,
-              asked,
-            ),
+            ending: await endingOf({ executor, nowMs: atMs }, view, step, task, id, exit, asked),
             retry: step.retry,
             random: around.random(),
           } as const);
@@ -113,10 +112,10 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
   async function ended(id: string, key: string, exit: Exit): Promise<void> {
     if (dropped || !held.has(id) || ending.has(id)) return;
     ending.add(id);
-    await recordUntilDone(id, key, exit, 1);
+    await recordUntilDone(id, key, { exit, asked: stopping.get(key), atMs: now() - deps.jumpedMs(key) }, 1);
   }
 
-  async function recordUntilDone(id: string, key: string, exit: Exit, tries: number): Promise<void> {
+  async function recordUntilDone(id: string, key: string, end: End, tries: number): Promise<void> {
     if (dropped) return;
     const task = known(key);
     const attempt = task.attempts.at(-1);
@@ -124,20 +123,20 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
     let isOurs = true;
     if (attempt?.state === 'running' && attemptId(run, key, attempt.number) === id) {
       try {
-        await record(id, task, fence, exit);
+        await record(id, task, fence, end);
       } catch (error) {
         if (!isCoded(error, refusedCode)) {
           log.error(
-            { err: error, attempt: id },
+            { err: error, attempt: id, tries },
             'the end of an attempt could not be recorded; it is tried again',
           );
-          // What it left may be unreadable for good; then nothing is known of it.
-          const next: Exit = tries < maxTries ? exit : { kind: 'lost', reason: from(error).message };
-          timers.after(1000, () => void recordUntilDone(id, key, next, tries + 1));
+          const lost = { kind: 'lost', reason: from(error).message } as const;
+          const next = isGivenUp(error, tries, isStopped(view, task)) ? { ...end, exit: lost } : end;
+          timers.after(pauseAfterMs(tries), () => void recordUntilDone(id, key, next, tries + 1));
           return;
         }
         // Taken over anew by ourselves meanwhile.
-        if ((held.get(id)?.fence ?? fence) !== fence) return recordUntilDone(id, key, exit, tries);
+        if ((held.get(id)?.fence ?? fence) !== fence) return recordUntilDone(id, key, end, tries);
         log.warn({ attempt: id, fence }, 'an attempt is over already, or another holder has it');
         // The folder may be in the hands of another process of this machine; the sweep knows.
         isOurs = false;
@@ -154,7 +153,7 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
     deps.wake();
   }
 
-  function stop(key: string, why: 'cancelled' | 'timed_out'): void {
+  function stop(key: string, why: StopReason): void {
     const id = attemptId(run, key, known(key).attempts.length);
     // What is not in our hands yet is looked at again once it is.
     if (stopping.has(key) || !held.has(id)) return;
