@@ -10,7 +10,7 @@ import {
 } from '@millrace/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createCron } from '../src/cron.ts';
-import { decideOverlap, dueTimes } from '../src/domain/schedule.ts';
+import { decideOverlap, decideTimes, dueTimes, type Schedule as Stored } from '../src/domain/schedule.ts';
 import { finished, js, quick, startHere } from './orchestrator.ts';
 
 const minute = 60_000;
@@ -73,6 +73,18 @@ test('overlap, by rule', () => {
   ).toEqual(['leave_out', 'buffer', 'run', 'cancel_and_run']);
   expect(decideOverlap('buffer_one', 1, true).do).toBe('leave_out');
   expect(decideOverlap('skip', 0, false).do).toBe('run');
+});
+
+test('a time that waits is left out, once, when the overlap rule is SKIP by now', () => {
+  const schedule = {
+    overlap: 'skip',
+    bufferedMs: minute,
+    paused: false,
+    decidedUpToMs: 2 * minute,
+  } as Stored;
+  const decided = decideTimes(schedule, () => undefined, 1, 3 * minute);
+  expect(decided?.leftOut.map(({ timeMs }) => timeMs)).toEqual([minute]);
+  expect(decided).not.toHaveProperty('bufferedMs');
 });
 
 describe('a schedule', () => {

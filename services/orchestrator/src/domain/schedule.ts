@@ -128,13 +128,17 @@ export function decideTimes(
       bufferedMs !== undefined && bufferedMs !== timeMs,
     );
     const { reason } = verdict;
+    if (verdict.do === 'buffer') {
+      bufferedMs = timeMs;
+      continue;
+    }
+    // It waits no longer; left out it is where the overlap rule is another one by now.
+    if (bufferedMs === timeMs) bufferedMs = undefined;
     if (verdict.do === 'leave_out') leftOut.push({ timeMs, reason });
-    else if (verdict.do === 'buffer') bufferedMs = timeMs;
     else {
       const cancelOthers = verdict.do === 'cancel_and_run';
       starting.push({ timeMs, reason, cancelOthers });
       running = cancelOthers ? 1 : running + 1;
-      if (bufferedMs === timeMs) bufferedMs = undefined;
     }
   }
   if (due.length === 0 && starting.length === 0 && leftOut.length === 0) return undefined;

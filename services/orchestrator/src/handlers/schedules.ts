@@ -67,15 +67,7 @@ export function scheduleHandlers(edge: Edge) {
       return once(edge, context, project, schemas, request, async (mutation) => {
         const id = `${project}/${name}`;
         const change = (doc: Schedule | undefined) => {
-          // What it has done stays; times that passed under the old cron are not made up for under the new one.
-          const kept = doc && {
-            createdAtMs: doc.createdAtMs,
-            lastReason: doc.lastReason,
-            ...(doc.lastRun === undefined ? {} : { lastRun: doc.lastRun }),
-            ...(doc.lastTimeMs === undefined ? {} : { lastTimeMs: doc.lastTimeMs }),
-            ...(doc.starting === undefined ? {} : { starting: doc.starting }),
-          };
-          const next = { ...fresh, ...kept };
+          const next = doc ? appliedAgain(doc, fresh, now()) : fresh;
           return { doc: next, emit: [scheduleApplied(next, now())] };
         };
         const made =
@@ -117,8 +109,7 @@ export function scheduleHandlers(edge: Edge) {
           (doc) => {
             if (doc.paused === paused) return undefined;
             const at = now();
-            const nextAtMs = paused ? null : (createCron(doc.cron, doc.timeZone)(at) ?? null);
-            const next = { ...doc, paused, nextAtMs, decidedUpToMs: at, updatedAtMs: at };
+            const next = { ...doc, paused, ...restarted({ ...doc, paused }, at), updatedAtMs: at };
             return { doc: next, emit: [scheduleApplied(next, at)] };
           },
           { ...expectOf(request.etag), ...markOf(mutation) },
@@ -139,4 +130,31 @@ export function scheduleHandlers(edge: Edge) {
       });
     },
   });
+}
+
+/**
+ * A schedule as it is when it is applied anew: what it has done stays. Times that passed are still decided on, unless
+ * they passed under another cron or while it rested.
+ */
+function appliedAgain(doc: Schedule, fresh: Schedule, nowMs: number): Schedule {
+  const { createdAtMs, lastReason, lastRun, lastTimeMs, starting, bufferedMs } = doc;
+  const sameTimes = doc.cron === fresh.cron && doc.timeZone === fresh.timeZone;
+  const { decidedUpToMs, nextAtMs } =
+    sameTimes && !doc.paused && !fresh.paused ? doc : restarted(fresh, nowMs);
+  return {
+    ...fresh,
+    createdAtMs,
+    lastReason,
+    decidedUpToMs,
+    nextAtMs,
+    ...(lastRun === undefined ? {} : { lastRun }),
+    ...(lastTimeMs === undefined ? {} : { lastTimeMs }),
+    ...(starting === undefined ? {} : { starting }),
+    ...(sameTimes && bufferedMs !== undefined ? { bufferedMs } : {}),
+  };
+}
+
+/** From when on its times count, and the first of them. */
+function restarted({ cron, timeZone, paused }: Schedule, nowMs: number) {
+  return { decidedUpToMs: nowMs, nextAtMs: paused ? null : (createCron(cron, timeZone)(nowMs) ?? null) };
 }
