@@ -147,3 +147,36 @@ test('a time that is decided while its schedule is being applied again is told o
   const types = [pipelinesEvents.scheduleFired.type];
   expect(await it.documents.events.read({ after: 0, limit: 100, types })).toHaveLength(1);
 });
+
+const moved = (timeMs: number): AnyEvent => ({
+  id: newId(),
+  sequence: 1,
+  project: 'default',
+  type: registryEvents.aliasMoved.type,
+  resource: `${parent}/models/m/aliases/champion`,
+  timeMs,
+  data: create(registryEvents.aliasMoved.schema, {}),
+  definition: registryEvents.aliasMoved,
+  attempt: 1,
+});
+
+test.each([
+  ['condition', { condition: 'event.resource.contains("/none/")' }],
+  ['resource', { resource: `${parent}/models/none` }],
+])('an event that did not matter starts nothing when the %s was changed since', async (_, rest) => {
+  const trigger = { name: `${parent}/triggers/t`, pipeline, eventType: registryEvents.aliasMoved.type };
+  await it.triggers.applyTrigger({ trigger: { ...trigger, ...rest } });
+  it.clock.advance(minute);
+  const old = moved(it.clock.now());
+  await it.handle(old);
+  it.clock.advance(minute);
+  await it.triggers.applyTrigger({ trigger });
+  await it.handle(old);
+  expect(await it.runs()).toEqual([]);
+  // Applied once more without a change it misses nothing.
+  const fresh = moved(it.clock.now());
+  it.clock.advance(minute);
+  await it.triggers.applyTrigger({ trigger });
+  await it.handle(fresh);
+  expect(await it.runs()).toHaveLength(1);
+});

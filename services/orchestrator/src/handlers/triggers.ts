@@ -68,8 +68,7 @@ export function triggerHandlers(edge: Edge, onChange: () => void) {
       const answer = await once(edge, context, project, schemas, request, async (mutation) => {
         const id = `${project}/${name}`;
         const change = (doc: Trigger | undefined) => {
-          const since =
-            doc && !doc.paused && doc.eventType === fresh.eventType ? doc.activeSinceMs : fresh.activeSinceMs;
+          const since = doc && !doc.paused && listensAlike(doc, fresh) ? doc.activeSinceMs : now();
           const { lastReason, fireCount, createdAtMs, lastRun, lastFireAtMs, starting } = doc ?? fresh;
           const next: Trigger = {
             ...fresh,
@@ -148,6 +147,13 @@ export function triggerHandlers(edge: Edge, onChange: () => void) {
       return answer;
     },
   });
+}
+
+/** Whether the same events matter to both: an event that did not leaves no trace, and may be delivered once more. */
+function listensAlike(one: Trigger, other: Trigger): boolean {
+  return (
+    one.eventType === other.eventType && one.resource === other.resource && one.condition === other.condition
+  );
 }
 
 function checkExpression(expressions: Expressions, text: string, field: string): void {
