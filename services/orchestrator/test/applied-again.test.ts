@@ -180,3 +180,26 @@ test.each([
   await it.handle(fresh);
   expect(await it.runs()).toHaveLength(1);
 });
+
+test('a blob that a pipeline names after the sweep looked for references stays', async () => {
+  const graceMs = 24 * 60 * minute;
+  const { digest } = await it.blobs.put(Buffer.from('a file'));
+  const hex = digest.slice('sha256:'.length);
+  const longAgo = new Date(Date.now() - 2 * graceMs);
+  await utimes(join(folder.path, 'blobs', hex.slice(0, 2), hex), longAgo, longAgo);
+  const blobs: BlobStore = {
+    ...it.blobs,
+    async sweep(options) {
+      const files = [{ path: 'f', digest }];
+      const spec = { steps: [js('a', '', { command: { files } })] };
+      await it.pipelines.applyPipeline({ pipeline: { name: pipeline, spec } });
+      return it.blobs.sweep(options);
+    },
+  };
+  const every = { leaseMs: 1, scanMs: 1, blobGraceMs: graceMs };
+  const jobs = createJobs(it.schedules.engine, it.schedules, undefined as never, blobs, every);
+  const sweep = jobs.find(({ name }) => name === 'unreferenced blobs')!;
+  // The first time is the start, when it does nothing.
+  for (const _ of [1, 2]) await sweep.run(new AbortController().signal);
+  expect(await it.blobs.stat(digest)).toBeDefined();
+});

@@ -26,7 +26,7 @@ export function pipelineHandlers(edge: Edge) {
         throw invalidField(`${field}.digest`, 'it is not the digest of content', digest);
       return digest;
     }
-    if (!(await blobs.stat(file.digest as Digest)))
+    if (!(await blobs.touch(file.digest as Digest)))
       throw invalidField(
         `${field}.digest`,
         `${file.digest} is not stored here`,
