@@ -49,7 +49,7 @@ beforeEach(async () => {
   folder = tempDir();
   nowMs = Date.now();
   const url = `sqlite:${join(folder.path, 'd.db')}`;
-  store = createStore(await openDocuments({ url, collections }), () => nowMs);
+  store = createStore(await openDocuments({ url, collections, now: () => nowMs }), () => nowMs);
   blobs = await openBlobs({ url: `file:${join(folder.path, 'blobs')}` });
   await store.views.insert(name, view);
 });
@@ -58,9 +58,9 @@ afterEach(async () => {
   await folder.remove();
 });
 
-/** The parts of a process; `refuses` tells which keys its store cannot write now, `reading` what views wait for. */
+/** The parts of a process; `refuses` tells which keys its store cannot write now, or not yet; `reading` what views wait for. */
 function process(
-  refuses: (key: string) => CodedError | undefined = () => undefined,
+  refuses: (key: string) => CodedError | undefined | Promise<undefined> = () => undefined,
   reading: Promise<void> = Promise.resolve(),
 ) {
   const views: Store['views'] = {
@@ -73,7 +73,7 @@ function process(
   const online: Store['online'] = {
     ...store.online,
     upsert: async (id, ...rest) => {
-      const refusal = refuses(id);
+      const refusal = await refuses(id);
       if (refusal) throw refusal;
       return store.online.upsert(id, ...rest);
     },
@@ -143,6 +143,79 @@ describe('a push that was cut short between its record and the online values', (
       for (const { doc } of items) expect(doc.pushes.length).toBeLessThanOrEqual(32);
     },
   );
+
+  it('counts once when others that were recorded with it came after it to a key', async () => {
+    const pushes = process((id) => (id.includes('sb') ? full : undefined));
+    const users = [['a', 'b'], ...Array.from({ length: 40 }, () => ['a'])];
+    await Promise.allSettled(users.map((of, i) => push(pushes, i + 1, of)));
+    expect(await Promise.all([count('a'), count('b')])).toEqual([41, 0]);
+    await process().recover({ atStart: true });
+    expect(await Promise.all([count('a'), count('b')])).toEqual([41, 1]);
+  });
+
+  it('counts once when one with many keys goes on while one with an earlier id is recorded', async () => {
+    const { promise: reached, resolve: goOn } = Promise.withResolvers<undefined>();
+    const first = Array.from({ length: 512 }, (_, i) => `c${i}`);
+    const late = push(
+      process((id) => (id.includes('sc0') ? reached : undefined)),
+      90,
+      [...first, 'a'],
+    );
+    await until(async () => (await count('c1')) === 1);
+    const broken = process((id) => (id.includes('sb') ? full : undefined));
+    await expect(push(broken, 1, ['a', 'b'])).rejects.toMatchObject({ code: 'DISK_FULL' });
+    for (let i = 2; i <= 40; i++) await push(process(), i, ['a']);
+    goOn(undefined);
+    await late;
+    await process().recover({ atStart: true });
+    expect(await Promise.all([count('a'), count('b')])).toEqual([41, 1]);
+  });
+
+  it('counts once when its caller comes back after the service finished it', async () => {
+    const broken = process((id) => (id.includes('sb') ? full : undefined));
+    await expect(push(broken, 1, ['a', 'b'])).rejects.toMatchObject({ code: 'DISK_FULL' });
+    const pushes = process();
+    await pushes.recover({ atStart: true });
+    for (let i = 2; i <= 41; i++) await push(pushes, i, ['a']);
+    expect(await push(pushes, 1, ['a', 'b'])).toEqual({ keyCount: 2 });
+    expect(await Promise.all([count('a'), count('b')])).toEqual([41, 1]);
+  });
+
+  it.each([
+    ['in the midst of keys', 'c0', 60_000, { status: 'rejected', reason: { code: 'UNAVAILABLE' } }],
+    ['before other keys', 'a', 5000, { status: 'fulfilled' }],
+  ])('counts once when its process stands still %s and another finishes it', async (_, hot, ms, outcome) => {
+    const { promise: thawed, resolve: thaw } = Promise.withResolvers<undefined>();
+    const first = Array.from({ length: 512 }, (_, i) => `c${i}`);
+    const standing = process((id) => (id.includes('sc0') ? thawed : undefined));
+    const frozen = push(standing, 1, [...first, 'a']);
+    await until(async () => (await count('c1')) === 1);
+    nowMs += ms;
+    const pushes = process();
+    expect(await pushes.recover({ atStart: ms < 10_000 })).toEqual({ finished: 1, failures: [] });
+    for (let i = 2; i <= 41; i++) await push(pushes, i, [hot]);
+    thaw(undefined);
+    expect((await Promise.allSettled([frozen]))[0]).toMatchObject(outcome);
+    expect(await count(hot)).toBe(41);
+  });
+
+  it('is left to a process that still works on it', async () => {
+    const { promise: reached, resolve: goOn } = Promise.withResolvers<undefined>();
+    const users = Array.from({ length: 513 }, (_, i) => `c${i}`);
+    const slow = push(
+      process(async (id) => {
+        if (id.includes('sc0')) nowMs += 7_000;
+        return id.includes('sc512') ? reached : undefined;
+      }),
+      ...[1, users],
+    );
+    await until(async () => (await store.pushes.find({})).items[0]?.version === 2);
+    nowMs += 7_000;
+    expect(await process().recover({ atStart: false })).toMatchObject({ finished: 0 });
+    goOn(undefined);
+    await slow;
+    expect(await count('c512')).toBe(1);
+  });
 
   it('does not keep the service from starting, nor other pushes from being finished, when it cannot be', async () => {
     const broken = process(() => full);

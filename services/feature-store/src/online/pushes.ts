@@ -3,7 +3,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { BlobStore, Digest } from '@millrace/blobs';
 import { ColumnBatchSchema } from '@millrace/contracts/common';
 import { featuresEvents } from '@millrace/contracts/features-events';
-import { isCoded } from '@millrace/errors';
+import { CodedError, isCoded } from '@millrace/errors';
 import { draft } from '@millrace/events';
 import { readBatch, writeBatch } from '../batch.ts';
 import { type FeatureView, viewPlan } from '../domain/definition.ts';
@@ -32,14 +32,22 @@ export interface PushInput {
   readonly requestId?: string;
 }
 
-/** How long another replica's push may take before it is taken for one that a crash or a full disk cut short. */
+/** How long nobody may have looked at a push's record before the push counts as cut short by a crash or a full disk. */
 const abandonedMs = 10_000;
+/** How long after a look at the record keys may still be written: less, so that whoever stood still does not go on. */
+const heldMs = 8_000;
+/** How long after a look at the record it is looked at again before more keys are written. */
+const renewMs = 3_000;
 
 interface Applying {
   /** The id of the push's record. */
   readonly id: string;
-  /** The id of the oldest push that may be applied again. */
-  readonly floor: string;
+  /** When the record was looked at, by the service's clock: which also goes on while a machine stands still. */
+  readonly lookedMs: number;
+  /** Whether the rows are in, whoever brought them. */
+  isIn(doc: PushedChunk): boolean;
+  /** The id of the oldest push that may be applied again, as it is now. */
+  floor(): Promise<string>;
   /** Whether a key that can take no more rows is passed over; who pushed them was told. */
   readonly leaveFull: boolean;
 }
@@ -58,21 +66,40 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
 
   async function apply(view: FeatureView, groups: readonly GroupedRows[], how: Applying): Promise<void> {
     const plan = viewPlan(view);
-    const mark = { id: pushIdOf(how.id), floor: how.floor };
-    const add = async (rows: GroupedRows) => {
+    let { lookedMs } = how;
+    const checkHeld = () => {
+      if (now() - lookedMs >= heldMs) throw stoodStill();
+    };
+    const add = async (rows: GroupedRows, floor: string) => {
       try {
-        await writer.push(view, plan, rows, mark);
+        await writer.push(view, plan, rows, { id: pushIdOf(how.id), floor, checkHeld });
       } catch (error) {
         if (!how.leaveFull || !isCoded(error, 'TOO_LARGE')) throw error;
       }
     };
     for (let i = 0; i < groups.length; i += writeWidth) {
-      await Promise.all(groups.slice(i, i + writeWidth).map(add));
+      const startMs = now();
+      if (startMs - lookedMs >= renewMs) {
+        if (await isInMeanwhile(how)) return;
+        lookedMs = startMs;
+      }
+      // Read anew for each block: pushes with earlier ids may have been recorded while the one before was written.
+      const floor = await how.floor();
+      await Promise.all(groups.slice(i, i + writeWidth).map((rows) => add(rows, floor)));
       partlyOnline.publish(how.id);
     }
   }
 
-  /** The id of the oldest push whose rows some keys may lack: this one, or an older one that was cut short. */
+  /** Looks at a push's record again, and leaves a trace there that somebody works on it while its rows are not in. */
+  async function isInMeanwhile({ id, isIn }: Applying): Promise<boolean> {
+    const { doc } = await store.pushes.change(id, (found) => (isIn(found) ? undefined : { doc: found }));
+    return isIn(doc);
+  }
+
+  /**
+   * The id of the oldest push whose rows some keys may lack: this one, or an older one that is under way or was cut short.
+   * To be asked only when this one is recorded, so that of two pushes at the same time one sees the other.
+   */
   async function oldestUnfinished(uid: string, id: string): Promise<string> {
     const where = { uid, heldBy: 0 };
     const { items } = await store.pushes.find({ where, orderBy: [{ field: 'id' }], limit: 1 });
@@ -87,9 +114,9 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
   }
 
   /** Brings the rows of a recorded push into the online values of a view. A key that is full stays as it is. */
-  async function bring(view: FeatureView, id: string, doc: PushedChunk, floor: string): Promise<void> {
+  async function bring(view: FeatureView, doc: PushedChunk, how: Omit<Applying, 'leaveFull'>): Promise<void> {
     const table = fitTable(view, await rowsOf(doc));
-    await apply(view, groupRows(view, viewPlan(view), table), { id, floor, leaveFull: true });
+    await apply(view, groupRows(view, viewPlan(view), table), { ...how, leaveFull: true });
   }
 
   /** Nobody applies the push again, unless a version of the view comes that lacks it. */
@@ -145,14 +172,17 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
       const place = chunkId(uid, id);
       underWay.add(place);
       try {
-        const floor = await floorOf(view, id);
-        await store.pushes.insert(place, chunk, options);
+        const lookedMs = now();
+        const record = await store.pushes.insert(place, chunk, options);
+        // An earlier try was finished by the service, and keys may have forgotten it since.
+        if (record.doc.applied) return { keyCount: groups.length };
         recorded.publish(place);
-        await apply(view, groups, { id: place, floor, leaveFull: false });
+        const how = { id: place, lookedMs, isIn: isApplied };
+        await apply(view, groups, { ...how, floor: () => floorOf(view, id), leaveFull: false });
         // A version that came meanwhile may have been filled before these rows were recorded.
         const newest = (await store.views.get(name))?.doc;
         const later = newest?.uid === uid && newest.version > version ? newest : undefined;
-        if (later) await bring(later, place, chunk, await floorOf(later, id));
+        if (later) await bring(later, chunk, { ...how, floor: () => floorOf(later, id) });
         await markApplied(place, (later ?? view).version);
       } finally {
         underWay.delete(place);
@@ -168,11 +198,12 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
     async recover(options: { readonly atStart: boolean }) {
       const failures: unknown[] = [];
       let finished = 0;
-      for await (const { id, createdAtMs } of all(store.pushes, {
+      for await (const { id, updatedAtMs } of all(store.pushes, {
         where: { applied: false },
         limit: pageSize,
       })) {
-        if (underWay.has(id) || (!options.atStart && now() - createdAtMs < abandonedMs)) continue;
+        if (underWay.has(id) || (!options.atStart && now() - updatedAtMs < abandonedMs)) continue;
+        const lookedMs = now();
         const doc = (await store.pushes.get(id))?.doc;
         if (!doc || doc.applied) continue;
         const view = await store.views.get(doc.view);
@@ -181,7 +212,8 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
           continue;
         }
         try {
-          await bring(view.doc, id, doc, await floorOf(view.doc, pushIdOf(id)));
+          const floor = () => floorOf(view.doc, pushIdOf(id));
+          await bring(view.doc, doc, { id, lookedMs, isIn: isApplied, floor });
           await markApplied(id, view.doc.version);
           finished += 1;
         } catch (error) {
@@ -193,15 +225,18 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
 
     /** Brings what was pushed to earlier versions of a view into this one. */
     async carryOver(view: FeatureView): Promise<void> {
+      const isIn = (doc: PushedChunk) => doc.version >= view.version;
       for await (const { id, doc: page } of all(store.pushes, {
         where: { uid: view.uid },
         limit: pageSize,
       })) {
-        if (page.version >= view.version) continue;
+        if (isIn(page)) continue;
         // Read again: a page may be old, and another job carry over the same rows.
+        const lookedMs = now();
         const doc = (await store.pushes.get(id))?.doc;
-        if (!doc || doc.version >= view.version) continue;
-        await bring(view, id, doc, await oldestUnfinished(view.uid, pushIdOf(id)));
+        if (!doc || isIn(doc)) continue;
+        const floor = () => oldestUnfinished(view.uid, pushIdOf(id));
+        await bring(view, doc, { id, lookedMs, isIn, floor });
         await markCarried(id, view.version);
       }
     },
@@ -216,6 +251,13 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
 }
 
 export type Pushes = ReturnType<typeof createPushes>;
+
+const isApplied = (doc: PushedChunk) => doc.applied;
+
+function stoodStill(): CodedError {
+  const message = `a push stood still for ${heldMs / 1000} s and may have been taken over; retry with the same request_id`;
+  return new CodedError('unavailable', 'UNAVAILABLE', message);
+}
 
 /** The part of a record's id that tells one push of a view from another. */
 const pushIdOf = (chunk: string) => chunk.slice(chunk.lastIndexOf(':') + 1);

@@ -86,18 +86,22 @@ export function createOnlineWriter(store: Store, cache: KeyCache, horizonUs: num
   }
 
   return {
-    /** Adds pushed rows; a push that the key holds already changes nothing. Pushes from `floor` on may come again. */
+    /**
+     * Adds pushed rows; a push that the key holds already changes nothing. Pushes from `floor` on may come again. What
+     * `checkHeld` throws, at the moment of writing, keeps the rows out.
+     */
     async push(
       view: FeatureView,
       plan: ViewPlan,
       rows: KeyRows,
-      { id, floor }: { readonly id: string; readonly floor: string },
+      mark: { readonly id: string; readonly floor: string; checkHeld(): void },
     ): Promise<void> {
       await write(view, rows.key, (doc) => {
-        if (holdsPush(doc, id)) return undefined;
+        if (holdsPush(doc, mark.id)) return undefined;
+        mark.checkHeld();
         const pushed = extend(readSide(doc.pushed), plan, rows);
         const batch = age(doc.batch, newestOf(pushed.layer.raw, plan), plan);
-        return { ...doc, batch, pushed: storeSide(pushed), pushes: withPush(doc, id, floor) };
+        return { ...doc, batch, pushed: storeSide(pushed), pushes: withPush(doc, mark.id, mark.floor) };
       });
     },
 
