@@ -100,6 +100,18 @@ describe('inference log', () => {
     expect(await count()).toBe(4);
   }, 30_000);
 
+  it('logs once what is asked again before the first try is logged', async () => {
+    await h.deploy('overtaken');
+    await h.ready('overtaken', 1);
+    for (let i = 0; i < 20; i++) {
+      const ask = () => h.clients.inference.modelInfer(rowsOf('overtaken', [[i, 1]], { id: `o${i}` }));
+      const answers = await Promise.all([ask(), ask(), ask()]);
+      expect(answers.map((answer) => floatsOf(answer))).toEqual(Array(3).fill([i + 10.5]));
+    }
+    const ids = (await h.logged('overtaken')).flatMap((event) => event.inferenceIds);
+    expect(ids.toSorted()).toEqual(Array.from({ length: 20 }, (_, i) => `o${i}`).toSorted());
+  }, 30_000);
+
   it('runs shadows behind the answer and logs them apart', async () => {
     await h.deploy('shadowed', { targets: [pinned(1), pinned(2, { shadow: true })] });
     await h.ready('shadowed', 1);

@@ -119,11 +119,13 @@ export function createInfer(options: InferOptions): Infer {
       sampleRate: mode === 'sampled' ? sampleRate : 1,
     };
     const rows = record(job, fed, outputs);
-    // A shadow holds nobody up: its log is durable soon, not first.
-    if (job.named && options.repeats.has(source, rows)) return;
-    if (mode === 'whole' && !target.spec.shadow) await log.commit(source, rows);
-    else log.add(source, rows);
-    if (job.named) options.repeats.add(source, rows);
+    const put = async () => {
+      if (mode === 'whole' && !target.spec.shadow) await log.commit(source, rows);
+      // A shadow holds nobody up: its log is durable soon, not first.
+      else log.add(source, rows);
+    };
+    if (job.named) await options.repeats.once(source, rows, put);
+    else await put();
   };
 
   const runShadow = async (job: Job, target: LiveTarget, deadlineMs: number): Promise<void> => {

@@ -13,8 +13,11 @@ import type { LogSource } from './logged-event.ts';
  * The same id with other inputs is another inference.
  */
 export interface Repeats {
-  has(source: LogSource, record: LogRecord): boolean;
-  add(source: LogSource, record: LogRecord): void;
+  /**
+   * Logs an inference by `write`, unless it is logged. A try that overtakes an earlier one has that one's outcome; what
+   * failed is forgotten.
+   */
+  once(source: LogSource, record: LogRecord, write: () => Promise<void>): Promise<void>;
 }
 
 const mostKept = 50_000;
@@ -43,9 +46,23 @@ export async function createRepeats(events: EventLog): Promise<Repeats> {
       for (const key of keysOf(data)) keep(key);
     }
   }
+  const underWay = new Map<string, Promise<void>>();
+  const writeAs = async (key: string, write: () => Promise<void>) => {
+    try {
+      await write();
+      keep(key);
+    } finally {
+      underWay.delete(key);
+    }
+  };
   return {
-    has: (source, record) => keys.has(keyOf(source, record)),
-    add: (source, record) => keep(keyOf(source, record)),
+    async once(source, record, write) {
+      const key = keyOf(source, record);
+      if (keys.has(key)) return;
+      const writing = underWay.get(key) ?? writeAs(key, write);
+      underWay.set(key, writing);
+      await writing;
+    },
   };
 }
 
