@@ -37,6 +37,11 @@ export function openLine(line: ModelLine): ModelLine | undefined {
   return line.open ? undefined : { ...line, open: true };
 }
 
+/** WRONG_STATE while the model is being deleted, and after. */
+export function requireOpen(line: ModelLine): void {
+  if (!line.open) throw wrongState(`model ${JSON.stringify(line.model)} is being deleted`);
+}
+
 /** The number given under a key; undefined when none was, or it is forgotten. */
 export function allocated(line: ModelLine, key: string): number | undefined {
   return line.allocations.find((allocation) => allocation.key === key)?.version;
@@ -45,7 +50,7 @@ export function allocated(line: ModelLine, key: string): number | undefined {
 /** Gives the next number under a key; undefined when the key has one. WRONG_STATE while the model is being deleted. */
 export function allocate(line: ModelLine, key: string): ModelLine | undefined {
   if (allocated(line, key) !== undefined) return undefined;
-  if (!line.open) throw wrongState(`model ${JSON.stringify(line.model)} is being deleted`);
+  requireOpen(line);
   const version = line.lastVersion + 1;
   const allocations = [...line.allocations.slice(1 - rememberedAllocations), { key, version }];
   return { ...line, lastVersion: version, allocations };

@@ -1,7 +1,7 @@
 import type { Versioned } from '@millrace/documents';
 import { versionConflict } from '@millrace/errors';
 import { refuse } from '../domain/codes.ts';
-import { closeLine, discard, newLine } from '../domain/line.ts';
+import { closeLine, discard, newLine, openLine } from '../domain/line.ts';
 import type { ModelVersion } from '../domain/version.ts';
 import { announce } from '../message/announce.ts';
 import type { Registry } from '../registry.ts';
@@ -35,7 +35,11 @@ export async function deleteVersion(
   await bury(registry, stored, id);
 }
 
-/** Deletes a model, and with `force` its versions. Each step can be done again, so a retry ends what a crash left half done. */
+/**
+ * Deletes a model, and with `force` its versions. Each step can be done again, so a retry ends what a crash left half done.
+ * Versions are looked for again once no number is given any more: one that is stored even later finds the line closed and
+ * takes itself back (`validate`), so none is deleted unasked and none outlives its model.
+ */
 export async function deleteModel(
   registry: Registry,
   ref: ModelRef,
@@ -45,15 +49,23 @@ export async function deleteModel(
   const model = await store.model(ref);
   requireVersion(modelName(ref), model.version, options.expect);
   const where = { modelKey: modelKey(ref), live: true };
-  const versions = await store.versions.count(where);
-  if (versions > 0 && !options.force) {
+  const requireNoVersions = async () => {
+    const versions = options.force ? 0 : await store.versions.count(where);
+    if (versions === 0) return;
+    // Also where a try that a crash cut short has closed it.
+    await store.lines.upsert(modelKey(ref), (line) => {
+      const doc = line && openLine(line);
+      return doc && { doc };
+    });
     const message = `${modelName(ref)} has ${versions} versions; delete them first, or give force`;
     throw refuse('MODEL_HAS_VERSIONS', message);
-  }
+  };
+  await requireNoVersions();
   await store.lines.upsert(modelKey(ref), (line) => {
     const doc = closeLine(line ?? newLine(ref.project, ref.model));
     return doc && { doc };
   });
+  await requireNoVersions();
   for (;;) {
     const { items } = await store.versions.find({ where, orderBy: [{ field: 'version' }], limit: 100 });
     if (items.length === 0) break;
@@ -71,7 +83,8 @@ export async function deleteModel(
   await store.models.remove(modelKey(ref), { emit: announce.modelDeleted(ref, options.id, registry.now()) });
 }
 
-async function bury(registry: Registry, { doc }: Versioned<ModelVersion>, id?: string): Promise<void> {
+/** Makes a version a tombstone; one that is does not change. */
+export async function bury(registry: Registry, { doc }: Versioned<ModelVersion>, id?: string): Promise<void> {
   await registry.store.versions.change(versionKey(doc), (now) => {
     if (now.state === 'DELETED') return undefined;
     const gone: ModelVersion = { ...now, state: 'DELETED' };

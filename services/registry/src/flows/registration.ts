@@ -1,6 +1,6 @@
 import type { Digest } from '@millrace/blobs';
 import type { Versioned } from '@millrace/documents';
-import { allocate, allocated, newLine } from '../domain/line.ts';
+import { allocate, allocated, newLine, requireOpen } from '../domain/line.ts';
 import type { Wording } from '../domain/model.ts';
 import {
   type Findings,
@@ -12,6 +12,7 @@ import {
 import { announce } from '../message/announce.ts';
 import type { Registry } from '../registry.ts';
 import { type ModelRef, modelKey, versionKey } from '../store/keys.ts';
+import { bury } from './deletion.ts';
 
 /** Bytes that are stored, and what is said of them. */
 export interface Registration extends Wording, Origin {
@@ -50,11 +51,17 @@ export async function register(
   return stored.doc.state === 'PENDING' ? validate(registry, stored) : stored;
 }
 
-/** Checks the bytes of a PENDING version and makes it READY or REJECTED. */
+/**
+ * Checks the bytes of a PENDING version and makes it READY or REJECTED. WRONG_STATE, and the version is gone, when its model
+ * was deleted between its number and its record: that deletion may not have seen it.
+ */
 export async function validate(
   registry: Registry,
   pending: Versioned<ModelVersion>,
 ): Promise<Versioned<ModelVersion>> {
+  const line = await registry.store.line(pending.doc);
+  if (!line.open) await bury(registry, pending);
+  requireOpen(line);
   const findings = await findingsOf(registry, pending.doc);
   return registry.store.versions.change(pending.id, (now) => {
     const doc = validated(now, findings);
