@@ -149,6 +149,29 @@ test('names of any characters and of full length work, and a watch sees its own 
   await expect(client.getMonitor({ name: monitorNamed(odd) })).rejects.toMatchObject({ kind: 'not_found' });
 });
 
+test('a monitor that is made again reports the same windows anew, and raises its own alarms', async () => {
+  const rule = { id: 'rows', metric: 'quality.rows', comparison: Comparison.GREATER_OR_EQUAL, threshold: 2 };
+  const monitor = { ...hourly('again', 'again'), alertRules: [rule] };
+  const name = monitorNamed('again');
+  const alertsOf = async () => (await client.listAlerts({ parent: name })).alerts;
+  const at = start / 1000;
+  for (const [made, rows] of [2, 3, 4].entries()) {
+    await client.applyMonitor({ monitor });
+    const times = Array.from({ length: rows }, (_, i) => start + i);
+    await infer(bus, 'again', `again-${made}`, [...times, start + hour]);
+    await untilReports('again', made + 1);
+    await until(async () => (await alertsOf()).length === made + 1, { what: 'its own alarm' });
+    if (made < 2) await client.deleteMonitor({ name });
+  }
+  const ids = [`${at}`, `${at}-1`, `${at}-2`];
+  const alarms = (await alertsOf()).map((alert) => [alert.name, alert.raisedBy, alert.value]);
+  expect(alarms.toSorted()).toEqual(
+    ids.map((id, i) => [`${name}/alerts/rows-${id}`, `${name}/reports/${id}`, i + 2]),
+  );
+  for (const [i, id] of ids.entries())
+    expect((await client.getReport({ name: `${name}/reports/${id}` })).report?.rowCount).toBe(BigInt(i + 2));
+});
+
 test('a row of the far future closes nothing', async () => {
   await client.applyMonitor({ monitor: hourly('future', 'future') });
   const wrong = [Date.UTC(2100, 0, 1), -9_000_000_000_000_000];

@@ -6,8 +6,8 @@ import { createJobs } from '../src/jobs.ts';
 import { closeWindows } from '../src/store/close.ts';
 import { collections } from '../src/store/collections.ts';
 import { takeLabels, takeRows } from '../src/store/intake.ts';
-import { monitorKey } from '../src/store/keys.ts';
-import { clearRemovals, forgetLabels } from '../src/store/removal.ts';
+import { monitorKey, seriesKey } from '../src/store/keys.ts';
+import { clearRemovals, clearSeries, forgetLabels, noteRemoval, timesDeleted } from '../src/store/removal.ts';
 import { openStore, type Store } from '../src/store/store.ts';
 
 const hour = 3_600_000;
@@ -42,7 +42,8 @@ afterEach(async () => {
 });
 
 const monitored = async (id: string, more: Partial<MonitorSpec> = {}) => {
-  const monitor = newMonitor('p', id, { ...spec, ...more }, 0);
+  const again = await timesDeleted(store, monitorKey({ project: 'p', id }));
+  const monitor = newMonitor('p', id, { ...spec, ...more }, 0, again);
   await store.monitors.insert(monitorKey(monitor), monitor);
   return monitorKey(monitor);
 };
@@ -85,6 +86,12 @@ const countOf = async (name: 'chunks' | 'labels' | 'reports' | 'removals') => {
   return (await counts[name]()).length;
 };
 
+/** How many windows and batches of rows there are of a monitor, after so many of its name. */
+const countSeries = async (id: string, again: number) => {
+  const where = { monitor: seriesKey({ project: 'p', id, again }) };
+  return [await store.windows.count(where), await store.chunks.count(where)];
+};
+
 test('rows are kept until labels have come, but not for ever', async () => {
   const key = await monitored('m');
   await rows([0, hour, 2 * hour]);
@@ -112,12 +119,69 @@ test('a deleted monitor leaves its reports and nothing else, also after a crash 
   const [gone, kept] = [await monitored('gone'), await monitored('kept')];
   await rows([0, hour]);
   await close(gone);
-  for (const key of [gone, kept]) await store.removals.upsert(key, () => ({ doc: { monitor: key } }));
+  for (const key of [gone, kept]) await noteRemoval(store, (await store.monitors.get(key))!.doc);
+  // The note of one whose deletion is under way stays, whenever the job comes.
+  await clearRemovals(store);
   await store.monitors.remove(gone);
   await clearRemovals(store);
-  expect([await countOf('reports'), await countOf('removals')]).toEqual([1, 0]);
+  const notes = (await listed(store.removals)).map(({ doc }) => [doc.monitor, doc.done ?? false]);
+  expect(notes).toEqual([
+    [gone, true],
+    [kept, false],
+  ]);
+  expect(await countOf('reports')).toBe(1);
   for (const left of [await listed(store.windows), await listed(store.chunks)])
     expect(new Set(left.map(({ doc }) => doc.monitor))).toEqual(new Set([kept]));
+});
+
+test.each(['this release', 'an older one'])(
+  'a monitor that is made again has no window of the one before, which %s deleted',
+  async (release) => {
+    const key = await monitored('m');
+    await rows([0, hour]);
+    await close(key);
+    if (release === 'this release') await noteRemoval(store, (await store.monitors.get(key))!.doc);
+    await store.monitors.remove(key);
+    // Neither cleared, nor did everybody stop to work for it.
+    await monitored('m');
+    const series = seriesKey({ project: 'p', id: 'm', again: 1 });
+    expect(await store.windows.count({ monitor: series })).toBe(0);
+    await rows([0, hour, 2 * hour]);
+    await close(key);
+    const reports = (await listed(store.reports)).map(({ id, doc }) => [id, doc.rowCount]);
+    expect(reports).toEqual([
+      ['p/m/0', 1],
+      ['p/m/0-1', 1],
+      ['p/m/3600-1', 1],
+    ]);
+    if (release !== 'this release') await store.removals.insert(key, { monitor: key });
+    await clearRemovals(store);
+    const left = await Promise.all([0, 1].map((again) => countSeries('m', again)));
+    expect(left).toEqual([
+      [0, 0],
+      [3, 3],
+    ]);
+  },
+);
+
+test('who still closes windows of a monitor that was deleted changes nothing of one made again', async () => {
+  const silence = { window: { ...spec.window, idleMs: hour } };
+  const key = await monitored('m', silence);
+  await rows([5 * hour, 6 * hour]);
+  const { monitors } = store;
+  const change: typeof monitors.change = async (...args) => {
+    if ((await monitors.get(key))?.doc.again === undefined) {
+      await noteRemoval(store, (await monitors.get(key))!.doc);
+      await monitors.remove(key);
+      await clearSeries(store, key);
+      await monitored('m', silence);
+    }
+    return monitors.change(...args);
+  };
+  const late = closeWindows({ ...store, monitors: { ...monitors, change } }, key, () => 0);
+  await expect(late).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  expect(await countSeries('m', 1)).toEqual([0, 0]);
+  expect((await monitors.get(key))?.doc).toEqual(newMonitor('p', 'm', { ...spec, ...silence }, 0, 1));
 });
 
 test('labels go when no window waits for them, but never on the day they came', async () => {

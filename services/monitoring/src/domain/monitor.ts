@@ -43,6 +43,8 @@ export interface MonitorSpec {
 export interface Monitor {
   readonly project: string;
   readonly id: string;
+  /** How many monitors of its name were deleted before; absent for the first. */
+  readonly again?: number;
   /** Counts the specs it had: its etag. What it has seen moves on all the time and is no change to it. */
   readonly revision: number;
   /** When it was made and when its spec last changed, by the service's clock. */
@@ -90,13 +92,20 @@ export function took(monitor: Monitor, newestMs: number, nowMs: number): Monitor
   return first;
 }
 
-/** A monitor that has seen nothing yet. */
-export function newMonitor(project: string, id: string, spec: MonitorSpec, nowMs: number): Monitor {
+/** A monitor that has seen nothing yet, after so many others of its name. */
+export function newMonitor(
+  project: string,
+  id: string,
+  spec: MonitorSpec,
+  nowMs: number,
+  again = 0,
+): Monitor {
   const unseen = Number.NEGATIVE_INFINITY;
   const clocks = { watermarkMs: unseen, labelsMs: unseen, takenMs: nowMs };
   const monitor = {
     project,
     id,
+    ...(again > 0 ? { again } : {}),
     revision: 1,
     createdMs: nowMs,
     appliedMs: nowMs,

@@ -1,6 +1,6 @@
 import type { ColumnData, ReferenceColumn } from './column.ts';
 import { type ColumnVerdict, type DriftVerdict, judgeDrift } from './drift/judge.ts';
-import type { MonitorSpec } from './monitor.ts';
+import type { Monitor, MonitorSpec } from './monitor.ts';
 import type { MetricValue } from './performance.ts';
 import { judgeQuality, type Quality } from './quality.ts';
 
@@ -8,6 +8,8 @@ import { judgeQuality, type Quality } from './quality.ts';
 export interface Report {
   readonly project: string;
   readonly monitor: string;
+  /** As in `Monitor`: a monitor that was made again reports the same windows anew. */
+  readonly again?: number;
   readonly deployment: string;
   readonly startMs: number;
   readonly endMs: number;
@@ -39,7 +41,7 @@ export interface WindowRows {
 
 /** Judges a closed window, and gives way again and again: of a large one it takes seconds. */
 export function* makeReport(
-  monitor: { readonly project: string; readonly id: string; readonly spec: MonitorSpec },
+  monitor: Pick<Monitor, 'project' | 'id' | 'again' | 'spec'>,
   rows: WindowRows,
   references: readonly ReferenceColumn[],
 ): Generator<undefined, Report> {
@@ -52,6 +54,7 @@ export function* makeReport(
   const base = {
     project: monitor.project,
     monitor: monitor.id,
+    ...(monitor.again ? { again: monitor.again } : {}),
     deployment: spec.deployment,
     startMs: rows.startMs,
     endMs: rows.startMs + lengthMs,

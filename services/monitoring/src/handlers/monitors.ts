@@ -21,9 +21,9 @@ import {
 } from '../domain/monitor.ts';
 import { dropAlerts } from '../store/alerts.ts';
 import { baselineKey, closeWindows } from '../store/close.ts';
-import { monitorKey } from '../store/keys.ts';
+import { monitorKey, seriesKey } from '../store/keys.ts';
 import { monitorMessage } from '../store/messages.ts';
-import { clearMonitor } from '../store/removal.ts';
+import { clearSeries, noteRemoval, timesDeleted } from '../store/removal.ts';
 import type { Context } from './context.ts';
 import { findMonitor } from './parse.ts';
 import { toSpec } from './spec.ts';
@@ -56,8 +56,7 @@ export function monitorHandlers({ store, ledger, now }: Context): MonitorHandler
     checkRevision(name, expected, before?.revision ?? 0);
     try {
       if (!before) {
-        await clearMonitor(store, key);
-        const { doc, emit } = applied(newMonitor(project, id, spec, now()));
+        const { doc, emit } = applied(newMonitor(project, id, spec, now(), await timesDeleted(store, key)));
         return (await store.monitors.insert(key, doc, { emit, ...mark })).doc;
       }
       if (cutsDifferently(before.spec, spec)) await closeWindows(store, key, now, () => true);
@@ -85,7 +84,7 @@ export function monitorHandlers({ store, ledger, now }: Context): MonitorHandler
       draft(monitoringEvents.monitorDeleted, { id, project, resource: data.monitor, timeMs: now(), data }),
     ];
     // Noted first: whatever happens next, its windows are removed, now or by the job.
-    await store.removals.upsert(found.id, (doc) => (doc ? undefined : { doc: { monitor: found.id } }));
+    await noteRemoval(store, found.doc);
     try {
       await store.monitors.remove(found.id, { expect: found.version, emit });
     } catch (error) {
@@ -93,7 +92,7 @@ export function monitorHandlers({ store, ledger, now }: Context): MonitorHandler
       if (isCoded(error, 'aborted')) return remove(name, etag, id);
       throw error;
     }
-    await clearMonitor(store, found.id);
+    await clearSeries(store, seriesKey(found.doc));
   }
 
   return {

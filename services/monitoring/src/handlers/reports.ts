@@ -11,7 +11,7 @@ import type { Handlers } from '@millrace/rpc';
 import { mutate, pageOf, watchEvents } from '@millrace/service';
 import { closeWindows } from '../store/close.ts';
 import { alertStateTable } from '../store/enums.ts';
-import { monitorKey, windowKey } from '../store/keys.ts';
+import { monitorKey, reportKey } from '../store/keys.ts';
 import { alertMessage, reportMessage } from '../store/messages.ts';
 import type { Context } from './context.ts';
 import { findMonitor, keyOf } from './parse.ts';
@@ -25,10 +25,8 @@ type ReportHandlers = Pick<
 export function reportHandlers({ store, ledger, now }: Context): ReportHandlers {
   async function findReport(name: string) {
     const { project, monitor, report } = names.report.parse(name);
-    if (!/^(0|-?[1-9]\d{0,14})$/.test(report)) throw notFound(name);
-    const found = await store.reports.get(
-      windowKey(monitorKey({ project, id: monitor }), Number(report) * 1000),
-    );
+    if (!/^(0|-?[1-9]\d{0,14})(-[1-9]\d{0,8})?$/.test(report)) throw notFound(name);
+    const found = await store.reports.get(reportKey(monitorKey({ project, id: monitor }), report));
     if (!found) throw notFound(name);
     return found;
   }

@@ -1,4 +1,5 @@
 import { names } from '@millrace/contracts';
+import { notFound } from '@millrace/errors';
 import { decideAlert } from '../domain/alert.ts';
 import type { Monitor } from '../domain/monitor.ts';
 import { classification, regression } from '../domain/performance.ts';
@@ -7,7 +8,7 @@ import { emptyBefore, eventNow, expectAfter, isOver } from '../domain/silence.ts
 import { raiseAlert, resolveAlert } from './alerts.ts';
 import type { AlertDoc } from './collections.ts';
 import { performanceDraft, reportDrafts, reportName } from './events.ts';
-import { monitorKey, windowKey } from './keys.ts';
+import { monitorKey, reportId, reportKey, seriesKey, windowKey } from './keys.ts';
 import { removeChunks } from './removal.ts';
 import { readLabelled, readWindow } from './rows.ts';
 import { all, referencesOf, type Store } from './store.ts';
@@ -31,11 +32,16 @@ export async function closeWindows(
   const made: string[] = [];
   let monitor = (await store.monitors.get(key))?.doc;
   if (!monitor) return made;
+  const { again } = monitor;
+  const series = seriesKey(monitor);
   /** Judges a window and notes which is expected after it. */
   const judge = async (startMs: number, isEmpty: boolean) => {
     made.push(await judgeWindow(store, monitor!, startMs, now()));
     monitor = (
       await store.monitors.change(key, (doc) => {
+        // It was deleted, and one was made again under its name.
+        if (doc.again !== again)
+          throw notFound(names.monitor.format({ project: doc.project, monitor: doc.id }));
         const expected = expectAfter(doc, startMs, isEmpty);
         const same = expected.startMs === doc.expected?.startMs && expected.empty === doc.expected.empty;
         return same || doc.spec.window.idleMs === undefined ? undefined : { doc: { ...doc, expected } };
@@ -46,14 +52,14 @@ export async function closeWindows(
   const tellSilence = async (beforeMs: number) => {
     for (let at = emptyBefore(monitor!, beforeMs); at !== undefined; at = emptyBefore(monitor!, beforeMs)) {
       if (at + monitor!.spec.window.lengthMs > eventNow(monitor!, now()) || !due(monitor!, at)) return;
-      await store.windows.upsert(windowKey(monitorKey(monitor!), at), (doc) =>
-        doc ? undefined : { doc: { monitor: key, startMs: at!, state: 'open' } },
+      await store.windows.upsert(windowKey(series, at), (doc) =>
+        doc ? undefined : { doc: { monitor: series, startMs: at!, state: 'open' } },
       );
       await judge(at, true);
     }
   };
   for await (const { doc } of all(store.windows, {
-    where: { monitor: key, state: 'open' },
+    where: { monitor: series, state: 'open' },
     orderBy: [{ field: 'startMs' }],
   })) {
     if (!due(monitor, doc.startMs)) break;
@@ -62,7 +68,7 @@ export async function closeWindows(
   }
   await tellSilence(Number.POSITIVE_INFINITY);
   for await (const { doc } of all(store.windows, {
-    where: { monitor: key, state: 'judged' },
+    where: { monitor: series, state: 'judged' },
     orderBy: [{ field: 'startMs' }],
   })) {
     const labelledMs = doc.startMs + monitor.spec.window.lengthMs + monitor.spec.window.labelDelayMs;
@@ -75,17 +81,18 @@ export async function closeWindows(
 }
 
 async function judgeWindow(store: Store, monitor: Monitor, startMs: number, nowMs: number): Promise<string> {
-  const key = windowKey(monitorKey(monitor), startMs);
-  const rows = await readWindow(store, monitorKey(monitor), startMs);
+  const series = seriesKey(monitor);
+  const rows = await readWindow(store, series, startMs);
   const references = monitor.spec.baseline
     ? await referencesOf(store, baselineKey(monitor.spec.baseline))
     : [];
   const report = await atLeisure(makeReport(monitor, rows, references));
+  const key = reportKey(monitorKey(monitor), reportId(report));
   const stored = await store.reports.upsert(key, (doc) =>
     doc ? undefined : { doc: report, emit: reportDrafts(report, nowMs) },
   );
   await decideRules(store, monitor, stored?.doc ?? report, nowMs, (metric) => !needsLabels(metric));
-  await store.windows.change(key, (doc) =>
+  await store.windows.change(windowKey(series, startMs), (doc) =>
     doc.state === 'open' ? { doc: { ...doc, state: 'judged' } } : undefined,
   );
   return reportName(report);
@@ -101,7 +108,7 @@ async function atLeisure<R>(steps: Generator<undefined, R>): Promise<R> {
 }
 
 async function measureWindow(store: Store, monitor: Monitor, startMs: number, nowMs: number): Promise<void> {
-  const key = windowKey(monitorKey(monitor), startMs);
+  const series = seriesKey(monitor);
   const { prediction, window } = monitor.spec;
   if (prediction) {
     const endMs = startMs + window.lengthMs + window.labelDelayMs;
@@ -113,6 +120,7 @@ async function measureWindow(store: Store, monitor: Monitor, startMs: number, no
           ? regression(labelled)
           : classification(labelled, prediction.threshold);
     const performance = { labelledRows: labelled.scores.length, metrics };
+    const key = reportKey(monitorKey(monitor), reportId({ ...monitor, startMs }));
     const { doc: report } = await store.reports.change(key, (doc) => {
       if (doc.performance) return undefined;
       const measured = { ...doc, performance };
@@ -122,8 +130,8 @@ async function measureWindow(store: Store, monitor: Monitor, startMs: number, no
   }
   // The rows have told what they had to tell; the report stays. They go before the window is done with: after a crash
   // it is measured again, and the report keeps what was measured first.
-  await removeChunks(store, { monitor: monitorKey(monitor), startMs });
-  await store.windows.change(key, (doc) =>
+  await removeChunks(store, { monitor: series, startMs });
+  await store.windows.change(windowKey(series, startMs), (doc) =>
     doc.state === 'judged' ? { doc: { ...doc, state: 'measured' } } : undefined,
   );
 }
@@ -138,6 +146,7 @@ async function decideRules(
 ): Promise<void> {
   const key = monitorKey(monitor);
   const current = (await store.monitors.get(key))?.doc;
+  if (current?.again !== monitor.again) return;
   const baseline = monitor.spec.baseline
     ? await store.baselines.get(baselineKey(monitor.spec.baseline))
     : undefined;
@@ -149,7 +158,7 @@ async function decideRules(
     };
     if (state.windowMs >= report.startMs) continue;
     const value = metricOf(report, rule.metric, baseline?.doc.metrics ?? []);
-    const decision = decideAlert(rule, state, value, `${rule.id}-${report.startMs / 1000}`);
+    const decision = decideAlert(rule, state, value, `${rule.id}-${reportId(report)}`);
     if (decision.kind === 'raise') {
       const alert: AlertDoc = {
         monitor: key,
@@ -176,7 +185,7 @@ async function decideRules(
     await store.monitors.change(key, (doc) => {
       const known = doc.rules.find(([id]) => id === rule.id)?.[1];
       // Another replica may be further, or the rule may have been changed or dropped meanwhile.
-      if (known && known.windowMs >= report.startMs) return undefined;
+      if (doc.again !== monitor.again || (known && known.windowMs >= report.startMs)) return undefined;
       if (!doc.spec.rules.some((one) => JSON.stringify(one) === JSON.stringify(rule))) return undefined;
       return {
         doc: { ...doc, rules: [...doc.rules.filter(([id]) => id !== rule.id), [rule.id, decided] as const] },

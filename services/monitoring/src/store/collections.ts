@@ -30,7 +30,7 @@ export const baselines = defineCollection({
 
 /** The rows of one logged batch that fall in one window of one monitor. */
 export interface ChunkDoc {
-  /** `<project>/<monitor>` */
+  /** The key of its monitor's series. */
   readonly monitor: string;
   readonly startMs: number;
   readonly rowCount: number;
@@ -50,6 +50,7 @@ export const chunks = defineCollection({
 type WindowState = 'open' | 'judged' | 'measured';
 
 export interface WindowDoc {
+  /** The key of its monitor's series. */
   readonly monitor: string;
   readonly startMs: number;
   readonly state: WindowState;
@@ -65,11 +66,19 @@ export const windows = defineCollection({
   indexes: [['monitor', 'state', 'startMs']],
 });
 
-/** Notes the monitors that were deleted and whose windows are still to be removed; the id is the monitor's key. */
+/** A note that monitors of a name were deleted, or are about to be; the id is the monitor's key. It stays. */
+export interface RemovalDoc {
+  readonly monitor: string;
+  /** How many were. Older releases took the note away again, and knew of one. @default 1 */
+  readonly times?: number;
+  /** Whether their windows are gone for good. */
+  readonly done?: boolean;
+}
+
 export const removals = defineCollection({
   name: 'removals',
-  fields: { monitor: (doc: { readonly monitor: string }) => doc.monitor },
-  indexes: [['monitor']],
+  fields: { monitor: (doc: RemovalDoc) => doc.monitor, done: (doc: RemovalDoc) => doc.done ?? false },
+  indexes: [['monitor'], ['done']],
 });
 
 /** What really happened, as it came in one message. */

@@ -4,7 +4,7 @@ import type { EventDraft } from '@millrace/documents';
 import { draft } from '@millrace/events';
 import type { Report } from '../domain/report.ts';
 import type { AlertDoc } from './collections.ts';
-import { parseMonitorKey } from './keys.ts';
+import { parseMonitorKey, reportId } from './keys.ts';
 import { alertMessage } from './messages.ts';
 
 /** Most reasons in one event; the report has all. */
@@ -16,7 +16,7 @@ export function reportName(report: Report): string {
   return names.report.format({
     project: report.project,
     monitor: report.monitor,
-    report: String(report.startMs / 1000),
+    report: reportId(report),
   });
 }
 

@@ -3,7 +3,7 @@ import type { ColumnData } from '../domain/column.ts';
 import { advance, took } from '../domain/monitor.ts';
 import { isClosed, isPlausible, windowStart } from '../domain/window.ts';
 import { encodeColumn, pickRows, toBytes } from './column-codec.ts';
-import { monitorKey, windowKey } from './keys.ts';
+import { seriesKey, windowKey } from './keys.ts';
 import { all, type Store } from './store.ts';
 
 /** A batch of logged inferences. */
@@ -34,16 +34,17 @@ export async function takeRows(store: Store, batch: LoggedBatch, nowMs: number):
   for await (const { id, doc: monitor } of all(store.monitors, { where: { deployment: batch.deployment } })) {
     if (monitor.spec.paused) continue;
     const rule = monitor.spec.window;
+    const series = seriesKey(monitor);
     for (const [startMs, rows] of byWindow(times, (time) => windowStart(time, rule))) {
       if (isClosed(startMs, monitor.watermarkMs, rule)) continue;
-      const key = windowKey(monitorKey(monitor), startMs);
+      const key = windowKey(series, startMs);
       const window = await store.windows.upsert(key, (doc) =>
-        doc ? undefined : { doc: { monitor: id, startMs, state: 'open' } },
+        doc ? undefined : { doc: { monitor: series, startMs, state: 'open' } },
       );
       // A window that was closed by hand takes nothing more: the report stays what it was.
       if (window?.doc.state !== 'open') continue;
       const chunk = {
-        monitor: id,
+        monitor: series,
         startMs,
         rowCount: rows.length,
         version,
@@ -54,7 +55,7 @@ export async function takeRows(store: Store, batch: LoggedBatch, nowMs: number):
       await store.chunks.upsert(`${key}/${batch.id}`, (doc) => (doc ? undefined : { doc: chunk }));
     }
     await store.monitors.change(id, (doc) => {
-      const moved = took(doc, newest, nowMs);
+      const moved = doc.again === monitor.again ? took(doc, newest, nowMs) : undefined;
       return moved && { doc: moved };
     });
   }

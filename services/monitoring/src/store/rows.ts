@@ -12,7 +12,7 @@ import {
   type StoredColumn,
   toNumbers,
 } from './column-codec.ts';
-import { monitorKey } from './keys.ts';
+import { seriesKey } from './keys.ts';
 import { all, type Store } from './store.ts';
 
 /** What the rows of a window may take in memory while it is judged, and how many are told apart by their ids. */
@@ -29,7 +29,7 @@ const limits: WindowLimits = { bytes: 256 * 1024 * 1024, rows: 2_000_000 };
  */
 export async function readWindow(
   store: Store,
-  monitor: string,
+  series: string,
   startMs: number,
   most = limits,
 ): Promise<WindowRows> {
@@ -39,7 +39,7 @@ export async function readWindow(
   let rowCount = 0;
   let readRows = 0;
   let bytes = 0;
-  for await (const { doc, rows } of chunksOf(store, monitor, startMs, most.rows)) {
+  for await (const { doc, rows } of chunksOf(store, series, startMs, most.rows)) {
     const isRead = rows !== undefined && bytes < most.bytes;
     const count = rows?.length ?? doc.rowCount;
     rowCount += count;
@@ -87,7 +87,7 @@ export async function readLabelled(
   }
   const scores: number[] = [];
   const labels: number[] = [];
-  for await (const { doc, rows } of chunksOf(store, monitorKey(monitor), startMs, most)) {
+  for await (const { doc, rows } of chunksOf(store, seriesKey(monitor), startMs, most)) {
     if (!rows) break;
     const stored = doc.outputs.find((output) => output.name === column);
     const score = stored && decodeColumn(stored);
@@ -110,13 +110,13 @@ export async function readLabelled(
  */
 async function* chunksOf(
   store: Store,
-  monitor: string,
+  series: string,
   startMs: number,
   mostRows: number,
 ): AsyncGenerator<{ readonly doc: ChunkDoc; readonly rows: readonly number[] | undefined }> {
   const seen = new Set<string>();
   // Few at a time: each may have megabytes.
-  for await (const { doc } of all(store.chunks, { where: { monitor, startMs }, limit: 5 })) {
+  for await (const { doc } of all(store.chunks, { where: { monitor: series, startMs }, limit: 5 })) {
     yield { doc, rows: seen.size < mostRows ? firstOfEach(doc.inferenceIds, seen) : undefined };
     // Reading from a file never waits by itself, and hundreds of chunks would hold up all other calls for seconds.
     await new Promise(setImmediate);

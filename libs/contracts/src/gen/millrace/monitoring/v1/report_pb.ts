@@ -25,7 +25,8 @@ export const file_millrace_monitoring_v1_report: GenFile = /*@__PURE__*/
  */
 export type Report = Message<"millrace.monitoring.v1.Report"> & {
   /**
-   * `projects/{project}/monitors/{monitor}/reports/{report}`; the last segment is the window's start in seconds since 1970.
+   * `projects/{project}/monitors/{monitor}/reports/{report}`; the last segment is the window's start in seconds since 1970; then,
+   * after a hyphen, how many monitors of its name were deleted before its own, if any were.
    *
    * @generated from field: string name = 1;
    */
