@@ -151,6 +151,7 @@ export function defineCollection<T, const F extends string>(
 
 export interface ReadEvents {
   readonly after: number;
+  /** Most events; fewer come when they are together larger than 4,000,000 bytes. */
   readonly limit: number;
   readonly project?: string;
   readonly types?: readonly string[];
@@ -158,7 +159,10 @@ export interface ReadEvents {
 
 /** The record of what happened in this store, in commit order. */
 export interface EventLog {
-  /** Events after a sequence number. Never skips one that commits later with a smaller number. */
+  /**
+   * Events after a sequence number. Never skips one that commits later with a smaller number. A page of large events is
+   * shorter than its limit, but has at least one: only an empty page says that there is nothing more.
+   */
   read(query: ReadEvents): Promise<readonly RecordedEvent[]>;
   /** Whether an event of this id is recorded and was not trimmed since. */
   has(id: string): Promise<boolean>;

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type DocumentStore, newId, openDocuments } from '../src/index.ts';
 import { event, item, items, notes, type Subject, withStore } from './subject.ts';
@@ -51,6 +52,29 @@ export function eventContract(subject: Subject): void {
         expect(await has()).toEqual([true, true, false]);
         await store.events.trim(1);
         expect(await has()).toEqual([false, true, false]);
+      }));
+
+    test('pages hold all events once and in order, and no more than 4 MB unless it is one event', () =>
+      withStore(subject, async (store) => {
+        const docs = store.collection(items);
+        const sizes = fc.array(fc.constantFrom(0, 1000, 700_000, 1_000_000, 4_100_000), { maxLength: 10 });
+        const property = fc.asyncProperty(sizes, fc.integer({ min: 1, max: 12 }), async (all, limit) => {
+          const start = await store.events.last();
+          const drafts = all.map((size) => event({ data: new Uint8Array(size) }));
+          for (const draft of drafts) await docs.upsert('a', () => ({ doc: item('g'), emit: [draft] }));
+          const seen: string[] = [];
+          for (let after = start; ; ) {
+            const page = await store.events.read({ after, limit });
+            if (page.length === 0) break;
+            const bytes = page.reduce((sum, { data }) => sum + data.length, 0);
+            if (page.length > 1) expect(bytes).toBeLessThanOrEqual(4_000_000);
+            expect(page.length).toBeLessThanOrEqual(limit);
+            seen.push(...page.map(({ id }) => id));
+            after = page.at(-1)!.sequence;
+          }
+          expect(seen).toEqual(drafts.map(({ id }) => id));
+        });
+        await fc.assert(property, { numRuns: 8 });
       }));
 
     test('the log has no gaps and keeps the order of acknowledged writes, with several writers and readers', () =>

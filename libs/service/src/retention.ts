@@ -7,8 +7,8 @@ const dayMs = 24 * hourMs;
 /** How long a request id is remembered. */
 const ledgerMs = 7 * dayMs;
 const pageSize = 500;
-/** Most pages looked at in one run; the next run goes on. */
-const maxPages = 200;
+/** Most events looked at in one run, but for the last page; the next run goes on. */
+const maxEvents = 100_000;
 
 export interface RetentionOptions {
   readonly store: DocumentStore;
@@ -48,12 +48,13 @@ export async function trimEvents(
 ): Promise<void> {
   const start = (await events.first()) - 1;
   let upTo = start;
-  for (let pages = 0; pages < maxPages && !signal.aborted; pages++) {
+  for (let looked = 0; looked < maxEvents && !signal.aborted; ) {
     const page = await events.read({ after: upTo, limit: pageSize });
     const keep = page.findIndex((event) => event.timeMs >= beforeMs || event.sequence > published);
     const last = page[keep < 0 ? page.length - 1 : keep - 1];
     if (last) upTo = last.sequence;
-    if (keep >= 0 || page.length < pageSize) break;
+    if (keep >= 0 || page.length === 0) break;
+    looked += page.length;
   }
   if (upTo > start) await events.trim(upTo);
 }

@@ -39,7 +39,8 @@ export async function* watchEvents(
         yield event;
         position = event.sequence;
       }
-      if (page.length === pageSize) continue;
+      // A page may end before what fits does: only an empty one says that nothing fits up to the newest number.
+      if (page.length > 0 && position < last) continue;
       position = Math.max(position, last);
       if (!news) {
         await pause(pollMs, signal, (wakeUp) => {

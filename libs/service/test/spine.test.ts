@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { registryEvents } from '@millrace/contracts';
 import { DeleteModelRequestSchema, DeleteModelResponseSchema } from '@millrace/contracts/registry';
 import { FinishRunRequestSchema, FinishRunResponseSchema } from '@millrace/contracts/tracking';
-import { createRequestLedger, type DocumentStore, openDocuments } from '@millrace/documents';
+import { createRequestLedger, type DocumentStore, newId, openDocuments } from '@millrace/documents';
 import { notFound } from '@millrace/errors';
 import { draft } from '@millrace/events';
 import { type Job, mutate, watchEvents } from '@millrace/service';
@@ -56,6 +56,17 @@ test('a watch sees each fitting event once and in order, whatever is written mea
     { numRuns: 20 },
   );
 });
+
+test('a watch that filters misses no event where large ones make the pages short', async () => {
+  const wanted = await countLarge(10);
+  const seen: number[] = [];
+  const abort = new AbortController();
+  for await (const event of watchEvents(store, { signal: abort.signal, after: 0, project: 'a' })) {
+    seen.push(event.sequence);
+    if (seen.length === wanted.length) abort.abort();
+  }
+  expect(seen).toEqual(wanted);
+}, 10_000);
 
 test('a watch without a place begins with what happens from now on', async () => {
   await count(store, 'old');
@@ -170,6 +181,12 @@ test('events are forgotten from the oldest on, as far as they are old and publis
   expect(await store.events.last()).toBe(11);
 });
 
+test('old events are forgotten all at once also where large ones make the pages short', async () => {
+  await countLarge(10);
+  await trimEvents(store.events, Number.POSITIVE_INFINITY, 20, signal);
+  expect(await store.events.first()).toBe(21);
+});
+
 test('a storage that does not answer is told to the health service, and that it is back', async () => {
   const told: boolean[] = [];
   let broken = false;
@@ -180,3 +197,16 @@ test('a storage that does not answer is told to the health service, and that it 
   for (broken of [false, true, true, false, false]) await job.run(signal);
   expect(told).toEqual([false, true]);
 });
+
+/** Records events of nearly 1 MB in project `a`, each followed by a small one in `b`; answers the numbers of the large. */
+async function countLarge(times: number): Promise<number[]> {
+  const sequences: number[] = [];
+  for (let i = 0; i < times; i++) {
+    const draft = { id: newId(), type: 'large', project: 'a', resource: 'r', timeMs: 0 };
+    const emit = [{ ...draft, data: new Uint8Array(990_000) }];
+    await store.collection(counters).upsert('large', () => ({ doc: { project: 'a', count: i }, emit }));
+    sequences.push(await store.events.last());
+    await count(store, 'b');
+  }
+  return sequences;
+}

@@ -29,9 +29,9 @@ export function settleMetrics(documents: DocumentStore, batches: Batches, now: (
           await batches.settle(fromBinary(metricsLogged.schema, event.data).batch);
           await cursors.set(cursor, event.sequence);
         }
-        if (page.length === eventsAtOnce) continue;
+        if (page.length > 0) continue;
         // No batch up to here: what lies between is of no interest.
-        if (page.length === 0 && last > after) await cursors.set(cursor, last);
+        if (last > after) await cursors.set(cursor, last);
         return;
       }
     },

@@ -1,4 +1,5 @@
 import type { Filter } from 'mongodb';
+import { createEventPage } from '../page.ts';
 import type { EventLog } from '../port.ts';
 import type { Database } from './database.ts';
 import { guard } from './faults.ts';
@@ -17,7 +18,11 @@ export function createEventLog(database: Database, mover: Mover): EventLog {
           ...(project !== undefined && { project }),
           ...(types !== undefined && { type: { $in: [...types] } }),
         };
-        return (await events.find(filter).sort({ _id: 1 }).limit(limit).toArray()).map(toEvent);
+        const page = createEventPage();
+        // The server sends up to 16 MiB at once; what has no room on the page is let go.
+        for await (const stored of events.find(filter).sort({ _id: 1 }).limit(limit))
+          if (!page.add(toEvent(stored))) break;
+        return page.events;
       }),
     has: (id) =>
       guard(async () => {

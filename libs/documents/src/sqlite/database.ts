@@ -14,6 +14,8 @@ export interface Database {
   run(sql: string, ...values: SQLInputValue[]): number;
   all(sql: string, ...values: SQLInputValue[]): Row[];
   one(sql: string, ...values: SQLInputValue[]): Row | undefined;
+  /** Reads row after row as long as `take` answers true. */
+  each(take: (row: Row) => boolean, sql: string, ...values: SQLInputValue[]): void;
   inTransaction(): boolean;
   close(): void;
 }
@@ -64,6 +66,10 @@ export function openDatabase(file: string): Database {
     run: (sql, ...values) => guard(() => Number(prepare(sql).run(...values).changes)),
     all: (sql, ...values) => guard(() => prepare(sql).all(...values)),
     one: (sql, ...values) => guard(() => prepare(sql).get(...values)),
+    each: (take, sql, ...values) =>
+      guard(() => {
+        for (const row of prepare(sql).iterate(...values)) if (!take(row)) return;
+      }),
     inTransaction: () => db.isTransaction,
     close() {
       statements.clear();

@@ -1,3 +1,4 @@
+import { createEventPage } from '../page.ts';
 import type { EventDraft, EventLog, RecordedEvent } from '../port.ts';
 import type { Database, Row } from './database.ts';
 import type { Writer } from './writer.ts';
@@ -34,7 +35,11 @@ export function createEventLog(db: Database, writer: Writer): EventLog {
         values.push(...types);
       }
       const sql = `SELECT * FROM events WHERE ${terms.join(' AND ')} ORDER BY sequence LIMIT ?`;
-      return writer.read(() => db.all(sql, ...values, limit).map(toEvent));
+      return writer.read(() => {
+        const page = createEventPage();
+        db.each((row) => page.add(toEvent(row)), sql, ...values, limit);
+        return page.events;
+      });
     },
     has: (id) => writer.read(() => db.one('SELECT 1 FROM events WHERE id = ?', id) !== undefined),
     last: () => writer.read(last),

@@ -39,11 +39,15 @@ export async function createRepeats(events: EventLog): Promise<Repeats> {
   const oldest = Math.max(0, last - eventsRead);
   let bytes = 0;
   for (let to = last; to > oldest && bytes < bytesRead; to -= pageSize) {
-    const page = await events.read({ after: Math.max(0, to - pageSize), limit: pageSize, types });
-    for (const { data, sequence } of page) {
-      if (sequence > to) break;
-      bytes += data.byteLength;
-      for (const key of keysOf(data)) keep(key);
+    // A page of large events is shorter than asked.
+    for (let after = Math.max(0, to - pageSize); after < to; ) {
+      const page = await events.read({ after, limit: pageSize, types });
+      for (const { data, sequence } of page) {
+        if (sequence > to) break;
+        bytes += data.byteLength;
+        for (const key of keysOf(data)) keep(key);
+      }
+      after = page.at(-1)?.sequence ?? to;
     }
   }
   const underWay = new Map<string, Promise<void>>();

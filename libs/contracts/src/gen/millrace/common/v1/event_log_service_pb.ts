@@ -113,7 +113,7 @@ export type ListEventsRequest = Message<"millrace.common.v1.ListEventsRequest"> 
   types: string[];
 
   /**
-   * Most items to return, at most 1,000; 0 means 100.
+   * Most items to return, at most 1,000; 0 means 100. Fewer come when they are together larger than 4,000,000 bytes.
    *
    * @generated from field: int32 page_size = 4;
    */
@@ -134,7 +134,7 @@ export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE_
  */
 export type ListEventsResponse = Message<"millrace.common.v1.ListEventsResponse"> & {
   /**
-   * The events, in order.
+   * The events, in order; none when there are no more.
    *
    * @generated from field: repeated millrace.common.v1.RecordedEvent events = 1;
    */
