@@ -1,7 +1,7 @@
 import { isCelError, isCelList, isCelMap, isCelUint } from '@bufbuild/cel';
 import { compile as compileCel, type Expr, partsOf } from '@millrace/expressions';
 import type { Bound, Expression, Expressions } from './domain/expression.ts';
-import type { Json } from './domain/json.ts';
+import { type Json, nestingProblem } from './domain/json.ts';
 
 /** Conditions and mappings in CEL, compiled once for each text. Source: cel.dev, by @bufbuild/cel. */
 export function createExpressions(): Expressions {
@@ -43,7 +43,10 @@ function compile(text: string): Expression | { readonly error: string } {
           Object.entries(bindings).map(([name, value]) => [name, toCel(value)]),
         );
         const value = compiled.run(input as Parameters<typeof compiled.run>[0]);
-        return isCelError(value) ? { error: messageOf(value) } : { value: fromCel(value) };
+        if (isCelError(value)) return { error: messageOf(value) };
+        const json = fromCel(value);
+        const nesting = nestingProblem(json);
+        return nesting ? { error: `its value is ${nesting}` } : { value: json };
       } catch (error) {
         return { error: messageOf(error) };
       }

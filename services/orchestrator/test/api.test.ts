@@ -1,6 +1,8 @@
+import type { ValueSchema } from '@bufbuild/protobuf/wkt';
 import { OutputKind, ParameterType } from '@millrace/contracts/pipelines';
 import { startNats, type TempDir, type TestNats, tempDir } from '@millrace/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Init } from '../src/convert/value.ts';
 import { finished, js, launch, number, quick, startHere } from './orchestrator.ts';
 
 let nats: TestNats;
@@ -59,6 +61,29 @@ describe('pipelines', () => {
     await expect(again(third.pipeline?.etag)).rejects.toMatchObject({ kind: 'aborted' });
     await expect(again('x')).rejects.toMatchObject({ violations: [{ field: 'pipeline.etag' }] });
     expect((await again(pipeline?.etag)).pipeline?.version).toBe(7);
+  });
+
+  test('hold no value that is nested too deeply for a client to read', async () => {
+    const nest = (levels: number): Init<typeof ValueSchema> =>
+      levels === 0
+        ? number(1)
+        : { kind: { case: 'structValue', value: { fields: { a: nest(levels - 1) } } } };
+    const apply = (ofDefault: number, ofItem: number) => {
+      const source = { case: 'items' as const, value: { values: [number(1), nest(ofItem)] } };
+      const parameters = [{ name: 'x', type: ParameterType.JSON, defaultValue: nest(ofDefault) }];
+      const spec = { parameters, steps: [quick('a', { forEach: { source } })] };
+      return at.pipelines.applyPipeline({ pipeline: { name: `${parent}/pipelines/deep`, spec } });
+    };
+    await apply(30, 30);
+    const { pipelines } = await at.pipelines.listPipelines({ parent, pageSize: 1000 });
+    expect(pipelines.map((pipeline) => pipeline.name)).toContain(`${parent}/pipelines/deep`);
+    const description = 'nested too deeply: 31 levels of lists and objects; allowed: at most 30';
+    await expect(apply(31, 1)).rejects.toMatchObject({
+      violations: [{ field: 'pipeline.spec.parameters[0].default_value', description }],
+    });
+    await expect(apply(1, 31)).rejects.toMatchObject({
+      violations: [{ field: 'pipeline.spec.steps[0].for_each.items[1]', description }],
+    });
   });
 
   test('can be checked without being applied, and be given back as they were read', async () => {

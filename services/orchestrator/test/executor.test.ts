@@ -123,6 +123,8 @@ describe('a command', () => {
     const { digest } = await blobs.put(Buffer.from('hello'));
     const code = `const fs = require('fs'); const o = process.env.MILLRACE_OUTPUTS;
       fs.writeFileSync(o + '/copy', fs.readFileSync(process.env.MILLRACE_INPUTS + '/in/0') + fs.readFileSync('sub/f.txt', 'utf8'));
+      const lists = (levels) => '['.repeat(levels) + ']'.repeat(levels);
+      fs.writeFileSync(o + '/most', lists(30)); fs.writeFileSync(o + '/deep', lists(31)); fs.writeFileSync(o + '/abyss', lists(1e5));
       fs.writeFileSync(o + '/n', '{"x":1}'); fs.writeFileSync(o + '/bad', '{'); fs.symlinkSync('/etc/passwd', o + '/link')`;
     await run('a', script(code), {
       files: [{ path: 'sub/f.txt', digest, executable: false }],
@@ -134,6 +136,7 @@ describe('a command', () => {
       { ...output('none'), optional: true },
     ]);
     expect(good.problem).toBeUndefined();
+    expect((await executor.collect('a', [output('most')])).problem).toBeUndefined();
     expect(good.outputs).toMatchObject([
       { name: 'copy', sizeBytes: 10 },
       { name: 'n', value: { x: 1 } },
@@ -146,6 +149,12 @@ describe('a command', () => {
     for (const [name, kind, why] of [
       ['gone', 'json', 'missing'],
       ['bad', 'json', 'no JSON'],
+      [
+        'deep',
+        'json',
+        'output deep is nested too deeply: 31 levels of lists and objects; allowed: at most 30',
+      ],
+      ['abyss', 'json', 'nested too deeply: 100000 levels'],
       ['link', 'artifact', 'no regular file'],
     ] as const)
       expect((await executor.collect('a', [output(name, kind)])).problem).toContain(why);

@@ -86,6 +86,24 @@ describe('a run', () => {
     expect(Buffer.concat(chunks).toString()).toBe('<4>');
   });
 
+  test('fails where an output is nested too deeply to be read by clients, and is read by all of them', async () => {
+    const nested = (levels: number) =>
+      `fs.writeFileSync(out + "/y", '{"a":'.repeat(${levels}) + '"${'x'.repeat(2000)}"' + '}'.repeat(${levels}))`;
+    const outputs = { command: { outputs: [json('y')] } };
+    const name = await launch(at, 'deep', {
+      failurePolicy: 2,
+      steps: [js('most', nested(30), outputs), js('deep', nested(150), outputs)],
+    });
+    expect((await finished(at, name)).word).toBe('FAILED');
+    const { most, deep } = await tasksOf(at, name);
+    expect(JSON.stringify(value(most, 'y'))).toContain('{"a":'.repeat(30));
+    expect(deep?.reason).toBe(
+      'output y is nested too deeply: 150 levels of lists and objects; allowed: at most 30',
+    );
+    expect(deep?.attempts).toHaveLength(1);
+    for await (const { change } of at.runs.watchPipelineRun({ name })) expect(change.case).toBeDefined();
+  });
+
   test('retries with back-off until an attempt succeeds, and not after a final exit code', async () => {
     const retry = { maxAttempts: 3, initialBackoff: ms(20), nonRetryableExitCodes: [7] };
     const name = await launch(at, 'retry', {

@@ -137,6 +137,17 @@ describe('expressions', () => {
     expect(errorOf(`"${'('.repeat(99)}" == ""`)).toBeUndefined();
   });
 
+  test('row 18: a value that is nested too deeply to be read is none', () => {
+    const nest = (levels: number) => `${'['.repeat(levels)}${']'.repeat(levels)}`;
+    const run = (data: string) => {
+      const compiled = expressions.compile(`[${'{"a": '.repeat(9)}event.data${'}'.repeat(9)}]`);
+      if ('error' in compiled) throw new Error(compiled.error);
+      return compiled.evaluate({ event: { data: JSON.parse(data) as Json } });
+    };
+    expect(run(nest(20))).toHaveProperty('value');
+    expect(run(nest(21))).toEqual({ error: expect.stringContaining('31 levels of lists and objects') });
+  });
+
   test('row 18: an event of a hundred thousand things is not gone through for each of them', () => {
     const run = (text: string, items: number) => {
       const compiled = expressions.compile(text);

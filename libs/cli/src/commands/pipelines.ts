@@ -154,7 +154,12 @@ function readParameter(text: string, specs: readonly ParameterSpec[]) {
   if (given === undefined) throw usage(`--param ${text} is not KEY=VALUE`);
   const spec = specs.find((one) => one.name === name);
   const value: JsonValue = spec?.type === ParameterType.STRING ? given : readJson(given);
-  return { name, value: fromJson(ValueSchema, value) };
+  try {
+    return { name, value: fromJson(ValueSchema, value) };
+  } catch {
+    // Whatever is JSON is a value, up to the depth that messages can have.
+    throw usage(`--param ${name} is nested too deeply; allowed: fewer levels of lists and objects`);
+  }
 }
 
 function readJson(text: string): JsonValue {

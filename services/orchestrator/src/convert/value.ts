@@ -8,22 +8,29 @@ import {
   type Value,
   ValueSchema,
 } from '@bufbuild/protobuf/wkt';
-import { invalidField } from '@millrace/errors';
-import type { Json } from '../domain/json.ts';
+import { invalidField, invalidFields } from '@millrace/errors';
+import { type Json, nestingProblem } from '../domain/json.ts';
 import type { Parameter } from '../domain/parameters.ts';
 
-/** A JSON value of a message; INVALID_FIELD when it holds what JSON cannot (no kind at all, NaN). */
+/** A JSON value of a message; INVALID_FIELD when it holds what JSON cannot (no kind at all, NaN), or too many levels. */
 export function jsonOf(value: Value | undefined, field: string): Json {
-  try {
-    if (value) return toJson(ValueSchema, value) as Json;
-  } catch {
-    // Told below: the message of the library names no field.
+  const json = readJson(value);
+  if (json === undefined) {
+    const allowed = 'null, a truth value, a finite number, text, a list or an object';
+    throw invalidField(field, 'it is no JSON value', allowed);
   }
-  throw invalidField(
-    field,
-    'it is no JSON value',
-    'null, a truth value, a finite number, text, a list or an object',
-  );
+  const nesting = nestingProblem(json);
+  if (nesting) throw invalidFields([{ field, description: nesting }]);
+  return json;
+}
+
+/** Undefined when it is none: the message of the library names no field. */
+function readJson(value: Value | undefined): Json | undefined {
+  try {
+    return value && (toJson(ValueSchema, value) as Json);
+  } catch {
+    return undefined;
+  }
 }
 
 export const toValue = (json: Json): Value => fromJson(ValueSchema, json as Parameters<typeof fromJson>[1]);

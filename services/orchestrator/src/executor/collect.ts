@@ -3,7 +3,7 @@ import { lstat, open, realpath } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import type { BlobStore } from '@millrace/blobs';
 import { isCoded } from '@millrace/errors';
-import type { Json } from '../domain/json.ts';
+import { type Json, nestingProblem } from '../domain/json.ts';
 import { limits, type Output } from '../domain/spec.ts';
 import type { TaskOutput } from '../domain/task.ts';
 import type { Collected } from './executor.ts';
@@ -59,11 +59,15 @@ export async function collectOutputs(
     if (output.kind === 'text')
       outputs.push({ name: output.name, kind: 'value', value: text.replace(/\r?\n$/, '') });
     else {
+      let value: Json;
       try {
-        outputs.push({ name: output.name, kind: 'value', value: JSON.parse(text) as Json });
+        value = JSON.parse(text) as Json;
       } catch {
         return { outputs: [], problem: `output ${output.name} is no JSON` };
       }
+      const nesting = nestingProblem(value);
+      if (nesting) return { outputs: [], problem: `output ${output.name} is ${nesting}` };
+      outputs.push({ name: output.name, kind: 'value', value });
     }
   }
   return { outputs };

@@ -266,7 +266,7 @@ export type ParameterValue = Message<"millrace.pipelines.v1.ParameterValue"> & {
   name: string;
 
   /**
-   * Its value, of the parameter's type; at most 64 KiB as JSON.
+   * Its value, of the parameter's type; at most 64 KiB as JSON, and 30 levels of lists and objects.
    *
    * @generated from field: google.protobuf.Value value = 2;
    */

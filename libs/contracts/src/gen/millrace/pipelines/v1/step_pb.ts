@@ -529,7 +529,7 @@ export const OutputKind = {
   TEXT: 2,
 
   /**
-   * A JSON value of at most 256 KiB.
+   * A JSON value of at most 256 KiB and 30 levels of lists and objects.
    *
    * @generated from enum value: OUTPUT_KIND_JSON = 3;
    */
