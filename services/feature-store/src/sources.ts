@@ -18,22 +18,26 @@ export function createSources(
   blobs: BlobStore,
   options: { readonly roots: readonly string[]; readonly engine: EngineOptions },
 ) {
-  async function local(source: Omit<Source, 'columns'>, columns: Source['columns']): Promise<LocalSource> {
+  async function local(
+    name: string,
+    source: Omit<Source, 'columns'>,
+    columns: Source['columns'],
+  ): Promise<LocalSource> {
     const file = await locateSource(source, options.roots, blobs);
     const { format, csvDelimiter } = source;
-    return { file, format, csvDelimiter, columns };
+    return { name, file, format, csvDelimiter, columns };
   }
   return {
     engine: options.engine,
     /** Which columns the file of a source has. */
-    async inspect(source: Omit<Source, 'columns'>): Promise<Source['columns']> {
-      return describeSource(options.engine, await local(source, []));
+    async inspect(name: string, source: Omit<Source, 'columns'>): Promise<Source['columns']> {
+      return describeSource(options.engine, await local(name, source, []));
     },
     /** The file of a stored source, with the columns it had when it was applied. */
     async open(name: string): Promise<LocalSource> {
       const held = await store.sources.get(name);
       if (!held) throw wrongState(`${name} does not exist`, 'SOURCE_MISSING');
-      return local(held.doc, held.doc.columns);
+      return local(name, held.doc, held.doc.columns);
     },
   };
 }

@@ -42,7 +42,7 @@ const suffixes: Record<SourceFormat, string> = { csv: '.csv', json_lines: '.json
 function inspect(format: SourceFormat, bytes: Uint8Array | string) {
   const file = join(dir.path, `given${suffixes[format]}`);
   writeFileSync(file, bytes);
-  const source = { file, format, csvDelimiter: ',', columns: [] };
+  const source = { name: 'given', file, format, csvDelimiter: ',', columns: [] };
   return describeSource(options, source).catch((error: unknown) => error);
 }
 
@@ -105,12 +105,12 @@ it('files with spoilt bytes are read or refused, never more', async () => {
 });
 
 it('a small file of much data is held to the memory of a job', async () => {
-  const source = { file: bomb, format: 'parquet' as const, csvDelimiter: '', columns: [] };
+  const source = { name: 'bomb', file: bomb, format: 'parquet' as const, csvDelimiter: '', columns: [] };
   expect(readFileSync(bomb).length).toBeLessThan(4 * 2 ** 20);
   expect(await describeSource(options, source)).toEqual([{ name: 'a', type: 'string' }]);
   const before = process.memoryUsage().rss;
   const small = { ...options, memoryMb: 128, diskMb: 128 };
-  const all = withEngine(small, [bomb], (engine) =>
+  const all = withEngine(small, [source], (engine) =>
     engine.run(`CREATE TEMP TABLE t AS SELECT a, a || a AS b FROM (${readSource(source)})`),
   );
   await expect(all).rejects.toThrow(/Out of Memory/);

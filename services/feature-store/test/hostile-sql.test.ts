@@ -16,7 +16,13 @@ const file = join(dir.path, 'log.csv');
 writeFileSync(file, 'a,b\n1,2\n3,4\n');
 const type = 'int64' as const;
 const columns = ['a', 'b'].map((name) => ({ name, type }));
-const source = { file, format: 'csv' as const, csvDelimiter: ',', columns };
+const source = {
+  name: 'projects/default/sources/log',
+  file,
+  format: 'csv' as const,
+  csvDelimiter: ',',
+  columns,
+};
 afterAll(async () => {
   await options.processes.close();
   await dir.remove();
@@ -26,7 +32,7 @@ afterAll(async () => {
 const run = (sql: string, signal?: AbortSignal) =>
   withEngine(
     options,
-    [file],
+    [source],
     async (engine) => {
       const checked = await checkSelect(engine, sql, 'sql');
       await engine.run(`CREATE TEMP TABLE t AS SELECT * FROM (${transformed(source, checked)})`);

@@ -66,7 +66,11 @@ export const flightsView: FeatureView = {
 /** The SELECT of the view's rows, as the feature store writes it. */
 export function flightRows(plan: ViewPlan): string {
   const { columns } = flightsView;
-  return viewRows(flightsView, plan, readSource({ file, format: 'parquet', csvDelimiter: '', columns }));
+  return viewRows(
+    flightsView,
+    plan,
+    readSource({ name: 'flights', file, format: 'parquet', csvDelimiter: '', columns }),
+  );
 }
 
 /** A feature store with the view `routes` over the flights. */

@@ -39,7 +39,7 @@ async function withSmallEngine<T>(
   const small = { ...options, memoryMb: Math.min(options.memoryMb, describeMb) };
   const signal = AbortSignal.timeout(describeMs);
   try {
-    return await withEngine(small, [source.file], work, signal);
+    return await withEngine(small, [source], work, signal);
   } catch (cause) {
     throw signal.aborted || isCoded(cause, engineLost) ? refusal() : cause;
   }

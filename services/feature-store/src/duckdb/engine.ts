@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ColumnType } from '../domain/definition.ts';
+import { type NamedFile, withoutPaths } from './naming.ts';
 import type { Processes } from './processes.ts';
 import type { Ask, Columns } from './protocol.ts';
 
@@ -37,7 +38,7 @@ export interface Engine {
  */
 async function openEngine(
   options: EngineOptions,
-  files: readonly string[],
+  files: readonly NamedFile[],
   signal?: AbortSignal,
 ): Promise<Engine> {
   signal?.throwIfAborted();
@@ -48,7 +49,11 @@ async function openEngine(
   signal?.addEventListener('abort', kill);
   const ask = async (question: Ask) => {
     signal?.throwIfAborted();
-    return process.ask(question);
+    try {
+      return await process.ask(question);
+    } catch (caught) {
+      throw withoutPaths(caught, files, folder);
+    }
   };
   const engine: Engine = {
     folder,
@@ -85,7 +90,8 @@ async function openEngine(
     },
   };
   try {
-    await ask({ do: 'open', opening: { folder, files, memoryMb, diskMb, threads } });
+    const paths = files.map(({ file }) => file);
+    await ask({ do: 'open', opening: { folder, files: paths, memoryMb, diskMb, threads } });
   } catch (error) {
     await engine.close();
     throw error;
@@ -96,7 +102,7 @@ async function openEngine(
 /** Opens an engine, works with it and closes it, come what may. */
 export async function withEngine<T>(
   options: EngineOptions,
-  files: readonly string[],
+  files: readonly NamedFile[],
   work: (engine: Engine) => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {

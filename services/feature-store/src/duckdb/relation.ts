@@ -6,6 +6,8 @@ import { sqlTypes } from './types.ts';
 
 /** A source's file as it lies on this machine. */
 export interface LocalSource {
+  /** The source's full name. */
+  readonly name: string;
   readonly file: string;
   readonly format: SourceFormat;
   readonly csvDelimiter: string;

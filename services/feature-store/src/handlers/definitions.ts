@@ -92,7 +92,7 @@ export function definitionHandlers(parts: HandlerParts) {
     const io = { input: wire.ApplySourceRequestSchema, output: wire.ApplySourceResponseSchema };
     return mutate({ ledger, method: context.method, project, ...io }, request, async (mutation) => {
       const described = readSource(wanted, project);
-      const columns = await sources.inspect(described);
+      const columns = await sources.inspect(wanted.name, described);
       if (columns.length === 0)
         throw invalidField('source', 'the file has no usable column', 'a column at least');
       const options = { etag: wanted.etag, field: 'source', mutation, now };

@@ -52,7 +52,7 @@ export function materializeJob(parts: MaterializeParts): JobKind<Materialization
     const batch: BatchRun = { run: id, endUs: job.endUs, full: job.full, ...range };
     const counts = await withEngine(
       sources.engine,
-      [source.file],
+      [source],
       async (engine) => {
         const rows = await batchRows(engine, view, source);
         const found = await gather(

@@ -52,7 +52,7 @@ export function trainingSetJob(parts: TrainingSetParts): JobKind<TrainingSet> {
     const opened = new Map<string, LocalSource | undefined>();
     for (const { view } of wanted) opened.set(view.uid, await openView(sources, view));
     const own = set.entityRows.kind === 'query' ? await sources.open(set.entityRows.source) : undefined;
-    const files = [own, ...opened.values()].flatMap((source) => (source ? [source.file] : []));
+    const files = [own, ...opened.values()].filter((source) => source !== undefined);
     const work = async (engine: Engine) => {
       await tell(id, 'reading entity rows', 0.02);
       const untilUs = await loadEntityRows(engine, set, wanted, own);
