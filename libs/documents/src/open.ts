@@ -11,6 +11,8 @@ export interface OpenOptions {
   readonly url: string;
   /** Every collection that will be used; new fields and indexes are filled for stored documents at opening. */
   readonly collections: readonly AnyCollectionSpec[];
+  /** What messages call it. @default the document store */
+  readonly name?: string;
   /**
    * Called once when the disk failed to confirm a write. The store takes no more writes; the process should end, for
    * only a restart tells what is on the disk.

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { missingSmallDisk, startSmallDisk } from '@millrace/testing';
 import { describe, expect, test } from 'vitest';
 import { newId, openDocuments } from '../src/index.ts';
+import { mapFault } from '../src/sqlite/faults.ts';
 import { event, item, items, type Subject } from './subject.ts';
 
 const noSmallDisk = await missingSmallDisk();
@@ -40,6 +41,34 @@ export function sqliteFaults(subject: Subject): void {
         'certainly not a database, but long enough to be read as the head of one'.repeat(20),
       );
       await expect(open(`${file}2`)).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+    });
+
+    test('a damaged page and a read-only file are told by the name of the store, with the path in the cause alone', async () => {
+      const file = await freshFile();
+      const named = { url: `sqlite:${file}`, collections: [items], name: 'the document store of registry' };
+      const whole = await openDocuments(named);
+      await whole.collection(items).insert('a', item('g'), { emit: [event()] });
+      await whole.close();
+      spoilTable(file, 'events');
+      const store = await openDocuments(named);
+      const read = await store.events.read({ after: 0, limit: 10 }).catch((caught: unknown) => caught);
+      await store.close();
+      const readOnly = new DatabaseSync(file, { readOnly: true });
+      const write = caughtOf(() => readOnly.exec('CREATE TABLE more(a)'));
+      readOnly.close();
+      for (const [error, code] of [
+        [read, 'STORE_CORRUPT'],
+        [mapFault(write, { ...named, file }), 'WRONG_STATE'],
+      ] as const) {
+        expect(error).toMatchObject({
+          code,
+          message: expect.stringMatching(/^the document store of registry /),
+        });
+        const { message, cause } = error as Error;
+        expect(message).toContain('run millrace doctor --deep');
+        expect(message).not.toContain(dirname(file));
+        expect((cause as Error).message).toContain(file);
+      }
     });
 
     test('an unknown kind of URL is refused', async () => {
@@ -113,4 +142,23 @@ export function sqliteFaults(subject: Subject): void {
       },
     );
   });
+}
+
+/** Fills the first page of a table with what no page is. */
+function spoilTable(file: string, table: string): void {
+  const db = new DatabaseSync(file);
+  const { page_size: size } = db.prepare('PRAGMA page_size').get() as { page_size: number };
+  const found = db.prepare('SELECT rootpage FROM sqlite_schema WHERE name = ?').get(table);
+  db.close();
+  const page = Number(found?.rootpage);
+  writeFileSync(file, readFileSync(file).fill(0xff, (page - 1) * size, page * size));
+}
+
+function caughtOf(act: () => void): unknown {
+  try {
+    act();
+  } catch (caught) {
+    return caught;
+  }
+  throw new Error('it threw nothing');
 }

@@ -33,7 +33,7 @@ test('a store whose file cannot be checked at all says so', async () => {
   await store.close();
   const bytes = readFileSync(file);
   writeFileSync(file, bytes.fill(7, 0, 100));
-  const [contradiction] = await verifyFile(file);
+  const [contradiction] = await verifyFile({ name: 'the document store', file: file });
   expect(contradiction).toBe('it cannot be checked: file is not a database');
 });
 

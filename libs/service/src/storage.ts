@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type BlobStore, openBlobs } from '@millrace/blobs';
 import { type AnyCollectionSpec, type DocumentStore, openDocuments } from '@millrace/documents';
 import type { CodedError } from '@millrace/errors';
@@ -26,7 +26,8 @@ export function openOwnDocuments(
 ): Promise<DocumentStore> {
   const { MONGODB_URL } = config;
   const url = MONGODB_URL ? databaseOf(MONGODB_URL, context) : `sqlite:${join(folder, 'documents.db')}`;
-  return openDocuments({ url, collections, ...(now ? { now } : {}), ...(onFatal ? { onFatal } : {}) });
+  const name = `the document store of ${basename(folder)}`;
+  return openDocuments({ url, collections, name, ...(now ? { now } : {}), ...(onFatal ? { onFatal } : {}) });
 }
 
 /** Opens a service's blobs: below the URL's, under the context, so that what one removes another keeps; or files in its folder. */

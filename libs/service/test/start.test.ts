@@ -1,3 +1,6 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { loadSettings } from '@millrace/config';
 import { EventLogService } from '@millrace/contracts/common';
 import { LineageService } from '@millrace/contracts/registry';
@@ -140,6 +143,30 @@ test('the event log is listed, filtered and published again', async () => {
     return duplicates === 3n ? { published, duplicates } : undefined;
   });
   expect(replayed).toEqual({ published: 0n, duplicates: 3n });
+  transport.close();
+  await service.stop();
+});
+
+test('damage of its documents is told with the name of the service, without the path of the file', async () => {
+  await using folder = tempDir('millrace-service-');
+  const start = () => startService(testSpec(), { config: configOf(folder.path), log: silentLogger });
+  await start().then((service) => service.stop());
+  const file = join(folder.path, 'registry', 'documents.db');
+  const db = new DatabaseSync(file);
+  const { rootpage } = db.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'events'").get() ?? {};
+  db.close();
+  // A page of what is none, where the record of events begins.
+  const at = (Number(rootpage) - 1) * 4096;
+  await writeFile(file, (await readFile(file)).fill(0xff, at, at + 4096));
+  const service = await start();
+  const transport = grpcTransport({ address: service.address });
+  const log = createClient(EventLogService, transport, { deadlineMs: 10_000 });
+  const error = await log.listEvents({}).catch((caught: unknown) => caught);
+  expect(error).toMatchObject({
+    kind: 'data_loss',
+    message: expect.stringMatching(/^the document store of registry is damaged/),
+  });
+  expect((error as Error).message).not.toContain(folder.path);
   transport.close();
   await service.stop();
 });

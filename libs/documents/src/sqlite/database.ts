@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue } from 'node:sqlite';
 import { CodedError } from '@millrace/errors';
-import { mapFault } from './faults.ts';
+import { mapFault, type NamedFile } from './faults.ts';
 
 export type Row = Record<string, SQLOutputValue>;
 
@@ -27,12 +27,12 @@ const maxStatements = 500;
 export const inMemory = ':memory:';
 
 /** Opens a file, made if need be, for durable writing; `:memory:` is no file and keeps nothing. */
-export function openDatabase(file: string): Database {
+export function openDatabase({ name, file }: NamedFile): Database {
   const guard = <R>(act: () => R): R => {
     try {
       return act();
     } catch (caught) {
-      throw mapFault(caught, file);
+      throw mapFault(caught, { name, file });
     }
   };
   if (file !== inMemory) mkdirSync(dirname(file), { recursive: true });

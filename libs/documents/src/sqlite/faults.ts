@@ -16,11 +16,18 @@ interface SqliteError extends Error {
   readonly errcode: number;
 }
 
-/** Turns an error of node:sqlite into a coded one; others pass. */
-export function mapFault(caught: unknown, file: string): unknown {
+/** A database and what messages call it. */
+export interface NamedFile {
+  readonly name: string;
+  readonly file: string;
+}
+
+/** Turns an error of node:sqlite into a coded one; others pass. Its message travels, so the path is in its cause, for the log. */
+export function mapFault(caught: unknown, { name, file }: NamedFile): unknown {
   if (caught instanceof Error && 'code' in caught && caught.code === 'ERR_INVALID_STATE')
     return unavailable('the document store (it is closed)', { cause: caught });
   if (!isSqliteError(caught)) return caught;
+  const told = { cause: new Error(`${file}: ${caught.message}`, { cause: caught }) };
   switch (caught.errcode & 0xff) {
     case result.full: {
       const message = 'the storage has no space left; reads still work; free some and retry';
@@ -33,13 +40,13 @@ export function mapFault(caught: unknown, file: string): unknown {
       return diskFailed(caught);
     case result.corrupt:
     case result.notDatabase: {
-      const message = `${file} is damaged or not a database; restore it from a backup`;
-      return new CodedError('data_loss', 'STORE_CORRUPT', message, { cause: caught });
+      const message = `${name} is damaged or not a database; run millrace doctor --deep, and restore it from a backup`;
+      return new CodedError('data_loss', 'STORE_CORRUPT', message, told);
     }
     case result.cannotOpen:
     case result.readOnly: {
-      const message = `${file} cannot be opened for writing; check that the service may write it and its folder`;
-      return new CodedError('failed_precondition', 'WRONG_STATE', message, { cause: caught });
+      const message = `${name} cannot be opened for writing; check that the service may write its file and folder, which the log names, then run millrace doctor --deep`;
+      return new CodedError('failed_precondition', 'WRONG_STATE', message, told);
     }
     default:
       return caught;

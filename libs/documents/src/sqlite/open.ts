@@ -15,10 +15,11 @@ import { createWriter } from './writer.ts';
 export async function openSqlite(
   file: string,
   specs: readonly AnyCollectionSpec[],
-  options: Pick<OpenOptions, 'now' | 'onFatal'>,
+  options: Pick<OpenOptions, 'name' | 'now' | 'onFatal'>,
 ): Promise<DocumentStore> {
   const now = options.now ?? Date.now;
-  const db = openDatabase(file);
+  const named = { name: options.name ?? 'the document store', file };
+  const db = openDatabase(named);
   const probe = () => void db.run('INSERT OR REPLACE INTO probe(id, at) VALUES (1, ?)', Math.trunc(now()));
   let log: LogSync | undefined;
   try {
@@ -50,7 +51,7 @@ export async function openSqlite(
     // Source: sqlite.org/pragma.html#pragma_data_version
     foreignWrites: () => writer.read(() => db.one('PRAGMA data_version')?.data_version as number),
     check: () => writer.write(probe),
-    verify: () => verifyFile(file),
+    verify: () => verifyFile(named),
     async close() {
       if (closed) return;
       closed = true;
