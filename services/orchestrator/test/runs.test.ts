@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { OutputKind, ParameterType } from '@millrace/contracts/pipelines';
 import { startNats, type TempDir, type TestNats, tempDir, until } from '@millrace/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -119,6 +120,7 @@ describe('a run', () => {
     expect(states(tasks)).toEqual({ third: 'SUCCEEDED', final: 'FAILED', after: 'UPSTREAM_FAILED' });
     expect([tasks.third?.attempts.length, tasks.final?.attempts.length]).toEqual([3, 1]);
     expect(tasks.final?.reason).toBe('exit code 7');
+    expect(tasks.final?.attempts[0]?.host).toBe(hostname());
     expect(tasks.after?.reason).toBe('step final is FAILED');
   });
 

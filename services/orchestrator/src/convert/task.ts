@@ -1,5 +1,5 @@
 import type { AttemptSchema, TaskOutputSchema, TaskSchema } from '@millrace/contracts/pipelines';
-import type { Attempt, Task, TaskOutput } from '../domain/task.ts';
+import { type Attempt, machineOf, type Task, type TaskOutput } from '../domain/task.ts';
 import { taskName } from './run.ts';
 import { attemptStateOf, taskStateOf } from './states.ts';
 import { type Init, time, toValue } from './value.ts';
@@ -12,7 +12,7 @@ export function attemptMessage(attempt: Attempt): Init<typeof AttemptSchema> {
     ...(attempt.exitCode === undefined ? {} : { exitCode: attempt.exitCode }),
     signal: attempt.signal ?? '',
     fence: BigInt(attempt.fence),
-    host: attempt.host,
+    host: machineOf(attempt.host),
     stdoutDigest: attempt.stdout ?? '',
     stderrDigest: attempt.stderr ?? '',
     ...time('startTime', attempt.startedAtMs),

@@ -52,6 +52,7 @@ export interface Attempt {
   readonly signal?: string;
   /** Whoever holds the attempt has the greatest number given so far. */
   readonly fence: number;
+  /** Where it ran: the machine, and behind a colon the folder of its executor there. */
   readonly host: string;
   readonly startedAtMs: number;
   readonly endedAtMs?: number;
@@ -69,6 +70,9 @@ export type TaskOutput =
       readonly path: string;
       readonly artifactType: string;
     };
+
+/** The machine of a host, which is all that callers are told: folders are of the insides. */
+export const machineOf = (host: string): string => host.split(':', 1)[0] ?? '';
 
 /** No further change comes. */
 export const isTerminalTask = (state: TaskState): boolean => taskTransitions[state].length === 0;

@@ -2,7 +2,7 @@ import { channel } from 'node:diagnostics_channel';
 import { from, isCoded } from '@millrace/errors';
 import type { StopReason } from '../domain/plan.ts';
 import type { Step } from '../domain/spec.ts';
-import type { Task } from '../domain/task.ts';
+import { machineOf, type Task } from '../domain/task.ts';
 import type { RunView } from '../domain/view.ts';
 import type { Exit } from '../executor/executor.ts';
 import { refusedCode } from '../store/store.ts';
@@ -217,7 +217,7 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
     // Never started here. On this host that means never started at all; on another one its end cannot be known.
     const resolved = resolveWork(view, stepOf(task), task);
     if (claimed.host === around.host && 'work' in resolved) deps.launch(task, id, resolved.work);
-    else await ended(id, key, { kind: 'lost', reason: `its host ${claimed.host} went away` });
+    else await ended(id, key, { kind: 'lost', reason: `its host ${machineOf(claimed.host)} went away` });
   }
 
   return {
