@@ -176,9 +176,12 @@ const inner =
 function judge({ kind, text, ms }: Answer, suite: TestSuite): string | undefined {
   if (never.includes(kind)) return `${kind}: ${text}`;
   if (ms > deadlineMs / 2) return `took ${Math.round(ms)} ms`;
-  if (inner.test(text) || text.includes(suite.dataDir) || text.includes(process.cwd()))
-    return `tells of its insides: ${text}`;
-  return undefined;
+  return tellsOfInsides(text, suite) ? `tells of its insides: ${text}` : undefined;
+}
+
+/** Whether a text that callers see has words of the code, or paths of the services. */
+export function tellsOfInsides(text: string, { dataDir }: Pick<TestSuite, 'dataDir'>): boolean {
+  return inner.test(text) || text.includes(dataDir) || text.includes(process.cwd());
 }
 
 function show(request: Message): string {
