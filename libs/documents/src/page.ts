@@ -4,7 +4,7 @@ import type { RecordedEvent } from './port.ts';
  * Most bytes of a page of events: with what surrounds them on the wire they stay below the 4 MiB that gRPC clients take
  * unless they are told otherwise.
  */
-export const maxPageBytes = 4_000_000;
+const maxPageBytes = 4_000_000;
 
 /** Collects events of one page, the first of any size, then as many as have room. */
 export function createEventPage() {

@@ -5,7 +5,7 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
  * Most levels of lists and objects in a value. On the wire a level is up to three messages (google.protobuf.Value, Struct and
  * its entry), clients read 100 of them, and a list of pipelines has up to ten around a value.
  */
-export const maxLevels = 30;
+const maxLevels = 30;
 
 /** What is wrong with a value that is nested too deeply, with what is allowed; undefined when nothing is. */
 export function nestingProblem(value: Json): string | undefined {
