@@ -24,6 +24,7 @@ export type {
   StreamSettings,
   StreamState,
   Streams,
+  Waiting,
 } from './port.ts';
 export { type PublishInput, publish } from './publish.ts';
 export type { Gap } from './relay/check.ts';

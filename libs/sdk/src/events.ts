@@ -13,7 +13,10 @@ import type { Millrace } from './client.ts';
 
 /** The events of a suite. */
 export interface Events {
-  /** Handles events durably: at least once each, from where `durable` was when it last ran. */
+  /**
+   * Handles events durably: at least once each, from where `durable` was when it last ran. It does not hold up the
+   * services: while it is away for long, a full stream lets its oldest events go; the record has them.
+   */
   subscribe(options: { readonly durable: string; readonly on: readonly Handler[] }): Promise<Subscription>;
   /** Follows events without remembering a place. */
   tail(options?: Parameters<typeof tail>[1]): AsyncIterable<AnyEvent>;
@@ -28,7 +31,8 @@ export async function connectEvents(millrace: Millrace, name: string): Promise<E
   if (!url) throw invalidField('MILLRACE_NATS_URL', 'is not set', 'nats://host:port');
   const bus: Bus = await connectBus({ url, name });
   return {
-    subscribe: (options) => subscribe(bus, { ...options, project: millrace.project, log: quiet }),
+    subscribe: (options) =>
+      subscribe(bus, { ...options, project: millrace.project, log: quiet, holds: false }),
     tail: (options = {}) => tail(bus, options),
     close: () => bus.close(),
   };

@@ -14,6 +14,7 @@ import { isMissing, orUnavailable } from './failures.ts';
 import { readHeaders } from './headers.ts';
 import { differences, requireSame } from './settings.ts';
 import { untilReconnected } from './streams.ts';
+import { filtersOf, holdsKey } from './waiting.ts';
 
 /**
  * Makes a durable consumer, or brings it to these settings, and reads them back. False when the stream does not
@@ -31,6 +32,7 @@ export async function applyConsumer(
     max_deliver: -1,
     max_ack_pending: settings.maxInFlight,
     filter_subjects: [...subjects].sort(),
+    metadata: settings.holds ? { [holdsKey]: 'true' } : {},
   };
   const fixed = {
     durable_name: durable,
@@ -64,10 +66,23 @@ async function readConfig(manager: JetStreamManager, stream: string, durable: st
   }
 }
 
-/** A single filter may come back in the singular setting; the order of filters means nothing. */
+export async function removeConsumer(
+  manager: JetStreamManager,
+  stream: string,
+  durable: string,
+): Promise<void> {
+  await orUnavailable(`consumer ${durable} of ${stream}`, () =>
+    manager.consumers.delete(stream, durable).catch((error: unknown) => {
+      if (!isMissing(error)) throw error;
+    }),
+  );
+}
+
+/** Filters may come back in another order, and the server notes its own things beside our metadata. */
 function comparable(config: ConsumerConfig): object {
-  const subjects = config.filter_subjects ?? (config.filter_subject ? [config.filter_subject] : []);
-  return { ...config, filter_subjects: [...subjects].sort() };
+  const holds = config.metadata?.[holdsKey];
+  const metadata = holds === undefined ? {} : { [holdsKey]: holds };
+  return { ...config, filter_subjects: filtersOf(config).sort(), metadata };
 }
 
 /** Takes a share of a durable consumer's messages. */

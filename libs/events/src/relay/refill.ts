@@ -1,15 +1,16 @@
 import { type Context, streamOf } from '@millrace/contracts';
 import type { DocumentStore, RecordedEvent } from '@millrace/documents';
+import { isCoded } from '@millrace/errors';
 import type { Streams } from '../port.ts';
 import { streamAgeMs } from '../stream.ts';
 import { deliver } from './deliver.ts';
-import { createSequenceSet, fillOf } from './gap.ts';
-import type { Placed } from './marks.ts';
+import { createSequenceSet } from './gap.ts';
+import { createMarks, cursorOf, type Placed } from './marks.ts';
 import { publishInOrder } from './order.ts';
 import { onOneConnection } from './steady.ts';
 
 export interface RefillOptions {
-  readonly store: Pick<DocumentStore, 'events'>;
+  readonly store: Pick<DocumentStore, 'events' | 'cursors'>;
   readonly bus: Streams;
   readonly context: Context;
   /** The first sequence number to look at. @default the oldest of the record */
@@ -22,6 +23,8 @@ export interface RefillOptions {
   readonly sinceMs?: number;
   /** @default 64 */
   readonly window?: number;
+  /** Makes room in a stream that is full. @default STREAM_FULL is thrown */
+  readonly makeRoom?: () => Promise<void>;
 }
 
 /** What a refill did. */
@@ -35,8 +38,8 @@ export interface Refilled {
 }
 
 /**
- * Compares a stream with the record and publishes what it lacks, in order and with the same ids. Throws
- * `unavailable` when NATS went away; run again, it continues.
+ * Compares a stream with the record and publishes what it lacks, in order and with the same ids; not what a full stream
+ * let go because all had taken it. Throws `unavailable` when NATS went away, and STREAM_FULL; run again, it continues.
  */
 export function refillStream(options: RefillOptions): Promise<Refilled> {
   return onOneConnection(options.bus, (requireSame) => refill(options, requireSame));
@@ -44,12 +47,11 @@ export function refillStream(options: RefillOptions): Promise<Refilled> {
 
 async function refill(options: RefillOptions, requireSame: () => void): Promise<Refilled> {
   const { store, bus, context } = options;
-  const first = Math.max(options.from ?? 1, await store.events.first());
+  const marks = createMarks(store.cursors, cursorOf(context));
+  const first = Math.max(options.from ?? 1, await store.events.first(), await marks.readOldest());
   const to = options.to ?? (await store.events.last());
   const held = await readSequences(bus, context, await store.events.last());
   const sinceMs = options.sinceMs ?? Date.now() - streamAgeMs;
-  // A stream at its size limit has dropped its oldest messages by right.
-  const floor = held.full ? held.sequences.smallest : 0;
   let [published, present] = [0, 0];
   let { newest } = held;
   const end = options.beyond ? await store.events.last() : to;
@@ -59,14 +61,18 @@ async function refill(options: RefillOptions, requireSame: () => void): Promise<
     for (const event of page) {
       if (event.sequence > end) break;
       if (held.sequences.has(event.sequence)) present++;
-      else if (event.timeMs >= sinceMs && event.sequence >= floor) missing.push(event);
+      else if (event.timeMs >= sinceMs) missing.push(event);
     }
-    const { count, error } = await publishInOrder(missing, options.window ?? 64, async (event, after) => {
-      const { seq } = await deliver(bus, context, event, requireSame, { after });
-      if (seq > (newest?.at ?? 0)) newest = { at: seq, sequence: event.sequence };
-    });
-    published += missing.slice(0, count).filter(({ sequence }) => sequence <= to).length;
-    if (error) throw error;
+    while (missing.length > 0) {
+      const { count, error } = await publishInOrder(missing, options.window ?? 64, async (event, after) => {
+        const { seq } = await deliver(bus, context, event, requireSame, { after });
+        if (seq > (newest?.at ?? 0)) newest = { at: seq, sequence: event.sequence };
+      });
+      if (newest) await marks.writeMended(newest.at);
+      published += missing.splice(0, count).filter(({ sequence }) => sequence <= to).length;
+      if (isCoded(error, 'STREAM_FULL') && options.makeRoom) await options.makeRoom();
+      else if (error) throw error;
+    }
     const last = page.at(-1);
     if (!last) break;
     after = last.sequence;
@@ -74,10 +80,8 @@ async function refill(options: RefillOptions, requireSame: () => void): Promise<
   return { published, present, ...(newest ? { newest } : {}) };
 }
 
-async function readSequences(bus: Pick<Streams, 'readState' | 'read'>, context: Context, last: number) {
+async function readSequences(bus: Pick<Streams, 'read'>, context: Context, last: number) {
   const { name } = streamOf(context);
-  const state = await bus.readState(name);
-  const full = state !== undefined && fillOf(state) > 0.9;
   const sequences = createSequenceSet();
   let newest: Placed | undefined;
   for await (const message of bus.read(name, { headersOnly: true })) {
@@ -87,5 +91,5 @@ async function readSequences(bus: Pick<Streams, 'readState' | 'read'>, context: 
     sequences.add(sequence);
     newest = { at: message.seq, sequence };
   }
-  return { sequences, full, newest };
+  return { sequences, newest };
 }
