@@ -1,4 +1,4 @@
-import { catalogue } from '@millrace/contracts';
+import { catalogue, streamOf } from '@millrace/contracts';
 import { type Bus, handler, type Subscription, subscribe } from '@millrace/events';
 import type { Logger } from '@millrace/telemetry';
 import type { Store } from './store/store.ts';
@@ -22,22 +22,29 @@ export function createTriggerSubscriptions(
 ): TriggerSubscriptions {
   const { store, log } = deps;
   const active = new Map<string, Subscription>();
+  /** Types whose consumer is known to be gone. */
+  const gone = new Set<string>();
   let working = Promise.resolve();
 
   async function refresh(): Promise<void> {
     const wanted = await wantedTypes(store);
-    for (const [type, subscription] of active)
-      if (!wanted.has(type)) {
-        active.delete(type);
-        await subscription.stop();
-      }
     for (const type of wanted) {
       const definition = catalogue.get(type);
       if (!definition || active.has(type)) continue;
       const on = [handler(definition, (event) => handleEvent(deps, event))];
-      const durable = `pipelines-trigger-${type.replaceAll('.', '_')}`;
-      active.set(type, await subscribe(bus, { durable, on, log }));
+      gone.delete(type);
+      active.set(type, await subscribe(bus, { durable: durableOf(type), on, log }));
     }
+    for (const type of catalogue.keys()) if (!wanted.has(type) && !gone.has(type)) await letGo(type);
+  }
+
+  /** A consumer that was left behind, also by an earlier process, would hold its stream for ever once that is full. */
+  async function letGo(type: string): Promise<void> {
+    await active.get(type)?.stop();
+    active.delete(type);
+    if (!bus.connected) return;
+    await bus.removeConsumer(streamOf(catalogue.get(type)!.context).name, durableOf(type));
+    gone.add(type);
   }
   return {
     refresh() {
@@ -51,6 +58,8 @@ export function createTriggerSubscriptions(
     },
   };
 }
+
+const durableOf = (type: string) => `pipelines-trigger-${type.replaceAll('.', '_')}`;
 
 async function wantedTypes(store: Store): Promise<ReadonlySet<string>> {
   const types = new Set<string>();

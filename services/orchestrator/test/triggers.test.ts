@@ -155,6 +155,20 @@ test('events from before, and while it rests, start nothing', async () => {
   await at.triggers.deleteTrigger({ name });
 });
 
+test('the consumer of a type goes with its last trigger: left behind, it would hold its stream for ever', async () => {
+  const isThere = async () => {
+    const { name: stream } = streamOf('registry');
+    const consumers = await (await bus.manager()).consumers.list(stream).next();
+    return consumers.some(({ name }) => name.startsWith('pipelines-trigger-'));
+  };
+  const name = await apply('last', {
+    parameters: [{ name: 'model', source: { case: 'expression', value: 'event.id' } }],
+  });
+  await until(isThere);
+  await at.triggers.deleteTrigger({ name });
+  await until(async () => !(await isThere()));
+});
+
 test('an event whose parameters do not fit starts nothing and tells why', async () => {
   const name = await apply('wrong', {
     parameters: [{ name: 'model', source: { case: 'expression', value: '1 + 1' } }],
