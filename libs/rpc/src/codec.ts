@@ -15,15 +15,13 @@ export function encodeMessage(type: DescMessage, init: MessageInitShape<DescMess
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** Smaller requests are read without weighing them first. */
-const lightBytes = 256 * 1024;
-
 /**
- * The caller's bytes as a message; INVALID_ARGUMENT where they are not one, RESOURCE_EXHAUSTED where they would take
- * more than `maxWeight` bytes of memory when read. Fields that the contract does not know are left out.
+ * The caller's bytes as a message; INVALID_ARGUMENT where they are not one or a field has a wire type that is not its
+ * type's, RESOURCE_EXHAUSTED where they would take more than `maxWeight` bytes of memory when read. Fields that the
+ * contract does not know are left out.
  */
 export function decodeRequest(type: DescMessage, bytes: Uint8Array, maxWeight: number): Message {
-  if (bytes.length > lightBytes && weigh(type, bytes, maxWeight) > maxWeight) {
+  if (weigh(type, bytes, maxWeight) > maxWeight) {
     const text = `the request has so many parts that it would take more than ${maxWeight} bytes of memory; allowed: fewer, in several requests`;
     throw new CodedError('resource_exhausted', 'TOO_LARGE', text);
   }

@@ -1,13 +1,17 @@
-import { type DescField, type DescMessage, ScalarType } from '@bufbuild/protobuf';
+import type { DescMessage } from '@bufbuild/protobuf';
+import { WireType } from '@bufbuild/protobuf/wire';
+import { CodedError } from '@millrace/errors';
+import { formOf, type WireField, type WireForm } from './wire-form.ts';
 
 /**
  * Estimates how many bytes of memory a message takes once it is read, walking its bytes without building anything: two
- * bytes can become an object of a hundred. Stops as soon as it is over `enough`. What is no message weighs what was
- * understood of it; reading it will tell what is wrong.
+ * bytes can become an object of a hundred. Stops as soon as it is over `enough`. Throws UNDECODABLE where a field has
+ * not the wire type of its type or ends after its message: reading asks for neither, and would build what nobody
+ * weighed. What is no message in another way weighs what was understood of it; reading will tell what is wrong.
  */
 export function weigh(type: DescMessage, bytes: Uint8Array, enough: number): number {
   const scan = { bytes, at: 0, weight: 0, enough };
-  weighMessage(type, bytes.length, scan, 0);
+  weighParts(formOf(type), bytes.length, scan, 0);
   return scan.weight;
 }
 
@@ -18,71 +22,74 @@ interface Scan {
   readonly enough: number;
 }
 
-/** What values take besides their text, in bytes; measured on Node 24. */
-const weightOf = { message: 160, view: 120, text: 32, bigint: 32, number: 8, entry: 120 } as const;
+/** Reading refuses what is deeper than 100 messages, and each may be in an entry of a map. */
+const maxDepth = 200;
 
-/** Deeper messages are refused when they are read. */
-const maxDepth = 100;
-
-function weighMessage(type: DescMessage, end: number, scan: Scan, depth: number): void {
-  const { bytes } = scan;
-  const known = fieldsOf(type);
+function weighParts(form: WireForm, end: number, scan: Scan, depth: number): void {
+  scan.weight += form.weight;
   while (scan.at < end && scan.weight <= scan.enough) {
     const tag = readVarint(scan);
-    const field = known.get(tag >>> 3);
-    switch (tag & 7) {
-      case 0:
-        while (scan.at < end && bytes[scan.at]! > 0x7f) scan.at++;
-        scan.at++;
-        if (field) scan.weight += isLong(field) ? weightOf.bigint : weightOf.number;
-        break;
-      case 1:
-      case 5:
-        scan.at += (tag & 7) === 1 ? 8 : 4;
-        if (field) scan.weight += isLong(field) ? weightOf.bigint : weightOf.number;
-        break;
-      case 2: {
-        const length = readVarint(scan);
-        const inner = Math.min(scan.at + length, end);
-        // What the contract does not know is passed over when it is read.
-        if (field) weighValue(field, inner, scan, depth);
-        scan.at = inner;
-        break;
-      }
-      case 3:
-      case 4:
-        break;
-      default:
-        scan.at = end;
-    }
+    const field = form.fields.get(tag >>> 3);
+    if (!field) pass(scan, tag);
+    else if ((tag & 7) === field.wireType) weighValue(form, field, end, scan, depth);
+    else if (field.packs && (tag & 7) === WireType.LengthDelimited) weighPacked(form, field, end, scan);
+    else throw wrongWireType(form, field, tag & 7);
+    if (scan.at > end) throw overrun(form, field);
   }
 }
 
-/** A value with a length: a text, bytes, a message, a map entry or a packed list of numbers. */
-function weighValue(field: DescField, end: number, scan: Scan, depth: number): void {
-  const inner = messageOf(field);
-  if (inner) {
-    scan.weight += weightOf.message;
-    if (depth < maxDepth) weighMessage(inner, end, scan, depth + 1);
-  } else if (field.fieldKind === 'map') scan.weight += weightOf.entry + (end - scan.at);
-  else if (scalarOf(field) === ScalarType.STRING) scan.weight += weightOf.text + (end - scan.at);
-  else if (scalarOf(field) === ScalarType.BYTES) scan.weight += weightOf.view;
-  else {
-    const each = isLong(field) ? weightOf.bigint : weightOf.number;
-    scan.weight += each * countPacked(field, end, scan);
+function weighValue(form: WireForm, field: WireField, end: number, scan: Scan, depth: number): void {
+  scan.weight += field.weight;
+  if (field.wireType !== WireType.LengthDelimited) {
+    passNumber(scan, field.wireType);
+    return;
   }
+  const length = readVarint(scan);
+  const inner = scan.at + length;
+  if (inner > end) throw overrun(form, field);
+  if (field.isText) scan.weight += length;
+  else if (field.form && depth < maxDepth) weighParts(field.form, inner, scan, depth + 1);
+  scan.at = inner;
 }
 
-/** How many numbers a packed list has: fixed ones by their size, the others by the bytes that end one. */
-function countPacked(field: DescField, end: number, scan: Scan): number {
-  const scalar = scalarOf(field);
-  if (scalar === ScalarType.DOUBLE || scalar === ScalarType.FIXED64 || scalar === ScalarType.SFIXED64)
-    return (end - scan.at) / 8;
-  if (scalar === ScalarType.FLOAT || scalar === ScalarType.FIXED32 || scalar === ScalarType.SFIXED32)
-    return (end - scan.at) / 4;
+/** Fixed numbers are counted by their size, the others by the bytes that end one. */
+function weighPacked(form: WireForm, field: WireField, end: number, scan: Scan): void {
+  const { bytes } = scan;
+  const length = readVarint(scan);
+  const inner = scan.at + length;
+  if (inner > end) throw overrun(form, field);
   let count = 0;
-  for (let i = scan.at; i < end; i++) if (scan.bytes[i]! < 0x80) count++;
-  return count;
+  if (field.wireType === WireType.Varint) {
+    for (let i = scan.at; i < inner; i++) if (bytes[i]! < 0x80) count++;
+    if (length > 0 && bytes[inner - 1]! > 0x7f) throw overrun(form, field);
+  } else {
+    count = length / (field.wireType === WireType.Bit64 ? 8 : 4);
+    if (!Number.isInteger(count)) throw overrun(form, field);
+  }
+  scan.weight += field.weight * count;
+  scan.at = inner;
+}
+
+/** Passes over a field that the contract does not know, whole groups too, as reading does. */
+function pass(scan: Scan, first: number): void {
+  let open = 0;
+  for (let tag = first; ; tag = readVarint(scan)) {
+    const wireType = tag & 7;
+    if (wireType === WireType.LengthDelimited) {
+      const length = readVarint(scan);
+      scan.at += length;
+    } else if (wireType === WireType.StartGroup) open++;
+    else if (wireType === WireType.EndGroup) open--;
+    else passNumber(scan, wireType);
+    if (open <= 0 || scan.at >= scan.bytes.length) return;
+  }
+}
+
+function passNumber(scan: Scan, wireType: WireType): void {
+  const { bytes } = scan;
+  if (wireType === WireType.Bit64) scan.at += 8;
+  else if (wireType === WireType.Bit32) scan.at += 4;
+  else while (bytes[scan.at++]! > 0x7f);
 }
 
 /** The low 32 bits of a number; more is in no tag and no length. */
@@ -96,35 +103,21 @@ function readVarint(scan: Scan): number {
   return value >>> 0;
 }
 
-const found = new WeakMap<DescMessage, ReadonlyMap<number, DescField>>();
+/** As the encoding calls its wire types. */
+const names = ['VARINT', 'I64', 'LEN', 'SGROUP', 'EGROUP', 'I32'];
 
-function fieldsOf(type: DescMessage): ReadonlyMap<number, DescField> {
-  let fields = found.get(type);
-  if (!fields) {
-    fields = new Map(type.fields.map((field) => [field.number, field]));
-    found.set(type, fields);
-  }
-  return fields;
+function wrongWireType(form: WireForm, field: WireField, wireType: number): CodedError {
+  const allowed = [names[field.wireType], ...(field.packs ? [names[WireType.LengthDelimited]] : [])];
+  return undecodable(
+    `the field ${field.name} of ${form.name} has the wire type ${names[wireType] ?? wireType}; allowed: ${allowed.join(', ')}`,
+  );
 }
 
-function messageOf(field: DescField): DescMessage | undefined {
-  if (field.fieldKind === 'message') return field.message;
-  return field.fieldKind === 'list' && field.listKind === 'message' ? field.message : undefined;
+function overrun(form: WireForm, field?: WireField): CodedError {
+  const what = field ? `the field ${field.name}` : 'an unknown field';
+  return undecodable(`${what} of ${form.name} is cut off; allowed: values that end where their length says`);
 }
 
-function scalarOf(field: DescField): ScalarType | undefined {
-  return field.fieldKind === 'map' ? undefined : field.scalar;
-}
-
-function isLong(field: DescField): boolean {
-  switch (scalarOf(field)) {
-    case ScalarType.INT64:
-    case ScalarType.UINT64:
-    case ScalarType.SINT64:
-    case ScalarType.FIXED64:
-    case ScalarType.SFIXED64:
-      return true;
-    default:
-      return false;
-  }
+function undecodable(text: string): CodedError {
+  return new CodedError('invalid_argument', 'UNDECODABLE', text);
 }

@@ -1,5 +1,6 @@
 export { type Chance, createChance } from './chance.ts';
 export { type FakeClock, fakeClock } from './clock.ts';
+export { damage } from './damage.ts';
 export {
   missingDisk,
   missingSmallDisk,
