@@ -14,10 +14,10 @@ import { DeploymentService } from '@millrace/contracts/serving';
 import { TrackingService } from '@millrace/contracts/tracking';
 import { from } from '@millrace/errors';
 import { grpcTransport, type Transport } from '@millrace/rpc';
-import type { ServiceName, TestSuite } from '@millrace/testing';
+import { damage, type ServiceName, type TestSuite } from '@millrace/testing';
 import fc from 'fast-check';
 import { extremeNumbers, type Filling, fill, hostileTexts } from './hostile.ts';
-import { keyOf, type Recorded } from './record.ts';
+import { keyOf, type Recorded, sendsStream } from './record.ts';
 import { spoil } from './spoil.ts';
 
 /** What every process answers. */
@@ -62,6 +62,8 @@ export async function attack(
       const bytes = requests.map((request) => toBinary(method.input, request));
       return send(bytes, () => requests.map(show).join('\n'));
     };
+    const raw = (...bytes: readonly Uint8Array[]) =>
+      send(bytes, () => bytes.map((one) => Buffer.from(one).toString('hex').slice(0, 600)).join('\n'));
     for (const filling of systematic()) await one(fill(method.input, filling));
     const samples = recorded.requests.get(keyOf(method)) ?? [];
     await fc.assert(
@@ -69,13 +71,15 @@ export async function attack(
         const filling = mixed(numbers, recorded);
         await one(fill(method.input, filling));
         const noise = Uint8Array.from({ length: filling.pick(30) }, () => filling.pick(256));
-        await send([noise], () => Buffer.from(noise).toString('hex'));
-        const good = samples[filling.pick(samples.length)];
-        if (!good) return;
-        const spoilt = (request: Message) => spoil(method.input, request, 1 + filling.pick(2), filling.pick);
-        if (method.methodKind !== 'client_streaming') return one(spoilt(good));
-        // One message of a stream is spoilt, the others are as they were.
-        await one(...samples.slice(0, 2).map((sample) => (sample === good ? spoilt(sample) : sample)));
+        await raw(noise);
+        // One message of a stream is spoilt or damaged, the others are as they were.
+        const known = samples.length > 0 ? samples : [fill(method.input, filling)];
+        const good = sendsStream(method) ? known.slice(0, 2) : [known[filling.pick(known.length)]!];
+        const at = filling.pick(good.length);
+        const count = 1 + filling.pick(2);
+        await one(...good.with(at, spoil(method.input, good[at]!, count, filling.pick)));
+        const bytes: Uint8Array[] = good.map((request) => toBinary(method.input, request));
+        await raw(...bytes.with(at, damage(bytes[at]!, count, filling.pick)));
       }),
       { seed: 20_010_609, numRuns: follows(method) ? 10 : 30, endOnFailure: true },
     );

@@ -60,11 +60,10 @@ function recordCall(method: DescMethod, call: Call, recorded: Recorded): Call {
     recorded.requests.set(keyOf(method), found);
   };
   return (request, options) => {
-    if (method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming')
-      return call(request, options);
-    if (method.methodKind === 'client_streaming') return call(passing(request, keep), options);
-    const answer = call(request, options) as Promise<unknown>;
-    return answer.then((message) => {
+    if (sendsStream(method)) return call(passing(request, keep), options);
+    const answer = call(request, options);
+    if (method.methodKind === 'server_streaming') return passing(answer, () => keep(request), 1);
+    return (answer as Promise<unknown>).then((message) => {
       keep(request);
       collect(message, recorded.names);
       return message;
@@ -72,11 +71,18 @@ function recordCall(method: DescMethod, call: Call, recorded: Recorded): Call {
   };
 }
 
-async function* passing(requests: unknown, keep: (init: unknown) => void) {
-  for await (const one of requests as AsyncIterable<unknown>) {
-    keep(one);
+/** Tells of the messages of a stream as they pass, of the first `most` of them. */
+async function* passing(messages: unknown, tell: (message: unknown) => void, most = kept) {
+  let told = 0;
+  for await (const one of messages as AsyncIterable<unknown>) {
+    if (told++ < most) tell(one);
     yield one;
   }
+}
+
+/** Whether a call has a stream of requests. */
+export function sendsStream({ methodKind }: DescMethod): boolean {
+  return methodKind === 'client_streaming' || methodKind === 'bidi_streaming';
 }
 
 /** What a method's requests are kept under. */

@@ -11,6 +11,7 @@ import { servesTheCommon, stopsUnderLoad } from './life.ts';
 import { closesTheLoop, readings } from './loop.ts';
 import { type Recorded, recording } from './record.ts';
 import { tour } from './tour.ts';
+import { tourStreams } from './tour-streams.ts';
 
 /** One suite of real processes; the files beside this one say what is done to it. */
 let suite: TestSuite;
@@ -46,7 +47,10 @@ it('goes round: features, serving, drift, alarm, trigger, pipeline', async () =>
   await closesTheLoop(millrace, file);
 }, 60_000);
 
-it('answers good requests to the rest', () => tour(millrace));
+it('answers good requests to the rest', async () => {
+  await tour(millrace);
+  await tourStreams(millrace);
+});
 
 describe('bad input', () => {
   for (const name of all)
