@@ -1,0 +1,98 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startService } from '@millrace/testing';
+import { readPoints, startBatchLoad } from '../batch-load.ts';
+import type { CrowdOrder, CrowdTold } from '../crowd.ts';
+import type { Outcome, Scenario } from '../scenario.ts';
+import { tally } from '../tally.ts';
+
+const processes = 2;
+const clients = 200;
+const awayMs = 6_000;
+/** Until then each tries at once and often, which leaves nothing to spread; what comes later must be spread. */
+const soonMs = 2_000;
+const windowMs = 200;
+/** How many of the clients may come within one window. In step all of them do. */
+const mostShare = 0.35;
+/** Puts the clients in step: nothing they draw at random differs. */
+const inStep = ['--import', 'data:text/javascript,Math.random=()=>0.5'];
+
+/** Kills tracking under a crowd and counts who knocks at its door until it is back. */
+async function comeBack(execArgv: readonly string[]): Promise<Outcome> {
+  await using tracking = await startService('tracking', {
+    env: { NATS_URL: 'nats://127.0.0.1:1', LOG_LEVEL: 'warn' },
+  });
+  const { address } = tracking;
+  const load = await startBatchLoad({ address, clients: 1, runs: 1, restMs: 500 });
+  const run = load.runs[0] ?? '';
+  const crowd = Array.from({ length: processes }, (_, p) =>
+    startCrowd({ address, run, name: `p${p}`, clients }, execArgv),
+  );
+  try {
+    await Promise.all(crowd.map((one) => ask(one, 'again')));
+    await tracking.kill9();
+    const knocks = await countKnocks(Number(address.split(':')[1]), awayMs);
+    await tracking.restart();
+    await Promise.all(crowd.map((one) => ask(one, 'again')));
+    const told = await Promise.all(crowd.map((one) => ask<CrowdTold>(one, 'end')));
+    await load.stop();
+    const found = tally(
+      [...load.acknowledged, ...told.flatMap((one) => one.acknowledged)],
+      await readPoints(load),
+      [...load.unanswered, ...told.flatMap((one) => one.maybe)],
+    );
+    return { ...found, breaches: [...found.breaches, ...spreadOf(knocks)] };
+  } finally {
+    for (const one of crowd) one.kill('SIGKILL');
+    await load.stop();
+    load.close();
+  }
+}
+
+function startCrowd(order: CrowdOrder, execArgv: readonly string[]): ChildProcess {
+  const file = join(import.meta.dirname, '../crowd.ts');
+  return fork(file, [JSON.stringify(order)], { execArgv: [...execArgv] });
+}
+
+async function ask<T>(crowd: ChildProcess, word: 'again' | 'end'): Promise<T> {
+  const died = once(crowd, 'exit').then(([code]) => Promise.reject(new Error(`a crowd ended with ${code}`)));
+  const answer = once(crowd, 'message').then(([told]) => told as T);
+  crowd.send(word);
+  return Promise.race([answer, died]);
+}
+
+/** Listens in the place of a service that is away, and turns everybody away. Gives when they came, in milliseconds. */
+async function countKnocks(port: number, forMs: number): Promise<number[]> {
+  const knocks: number[] = [];
+  const begun = performance.now();
+  const door = createServer((socket) => {
+    knocks.push(performance.now() - begun);
+    socket.on('error', () => undefined).resetAndDestroy();
+  });
+  await once(door.listen(port, '127.0.0.1'), 'listening');
+  await sleep(forMs);
+  await new Promise((resolve) => door.close(resolve));
+  return knocks;
+}
+
+/** Says where too many came at the same time, and where nobody came at all. */
+function spreadOf(knocks: readonly number[]): string[] {
+  const later = knocks.filter((at) => at > soonMs);
+  const crowds = later.map((from) => later.filter((at) => at >= from && at < from + windowMs).length);
+  const [most, all] = [Math.max(0, ...crowds), processes * clients];
+  if (later.length < all) return [`${later.length} attempts of ${all} clients in ${awayMs} ms`];
+  const share = Math.round((most / all) * 100);
+  return most <= mostShare * all ? [] : [`${share} % of the clients came within ${windowMs} ms`];
+}
+
+export const scenario: Scenario = {
+  number: 32,
+  name: `${processes * clients} clients lose their service, which is back after ${awayMs / 1000} s`,
+  invariant: `at most ${mostShare * 100} % of them come within ${windowMs} ms; all come back, nothing acknowledged is lost`,
+  alone: true,
+  run: () => comeBack([]),
+  control: () => comeBack(inStep),
+};
