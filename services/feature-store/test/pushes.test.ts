@@ -199,6 +199,29 @@ describe('a push that was cut short between its record and the online values', (
     expect(await count(hot)).toBe(41);
   });
 
+  it('counts once when its caller comes back while the service finishes it', async () => {
+    const users = [...Array.from({ length: 512 }, (_, i) => `c${i}`), 'a'];
+    const broken = process((id) => (id.includes('sa') ? full : undefined));
+    await expect(push(broken, 1, users)).rejects.toMatchObject({ code: 'DISK_FULL' });
+    const [service, caller] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()];
+    const tries = { c0: 0, a: 0 };
+    const pushes = process((id) => {
+      if (id.includes('sc0')) return ++tries.c0 === 2 ? caller.promise : undefined;
+      return id.includes('sa') && ++tries.a === 1 ? service.promise : undefined;
+    });
+    const recovery = pushes.recover({ atStart: true });
+    await until(() => tries.a === 1);
+    const retry = push(pushes, 1, users);
+    // As far as it comes beside the service.
+    await new Promise((settle) => setTimeout(settle, 200));
+    service.resolve(undefined);
+    expect(await recovery).toEqual({ finished: 1, failures: [] });
+    for (let i = 2; i <= 41; i++) await push(pushes, i, ['a']);
+    caller.resolve(undefined);
+    expect(await retry).toEqual({ keyCount: 513 });
+    expect(await count('a')).toBe(41);
+  });
+
   it('is left to a process that still works on it', async () => {
     const { promise: reached, resolve: goOn } = Promise.withResolvers<undefined>();
     const users = Array.from({ length: 513 }, (_, i) => `c${i}`);

@@ -62,7 +62,16 @@ const partlyOnline = channel('millrace:features.push-partly-online');
  */
 export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWriter, now: () => number) {
   const chunkId = (uid: string, id: string) => `${uid}:${id}`;
-  const underWay = new Set<string>();
+  /** What works on a push in this process. */
+  const underWay = new Map<string, Promise<unknown>>();
+
+  /** Works on a push when nobody else here does: of two, one could add rows to a key that has forgotten them from the other. */
+  async function alone<T>(id: string, work: () => Promise<T>): Promise<T> {
+    while (underWay.has(id)) await underWay.get(id)?.catch(() => {});
+    const working = work();
+    underWay.set(id, working);
+    return working.finally(() => underWay.delete(id));
+  }
 
   async function apply(view: FeatureView, groups: readonly GroupedRows[], how: Applying): Promise<void> {
     const plan = viewPlan(view);
@@ -136,6 +145,22 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
     return readBatch(fromBinary(ColumnBatchSchema, bytes), 'rows', chunk.rowCount);
   }
 
+  /** Finishes a push that was cut short; false when there is nothing to finish any more. */
+  async function finish(id: string): Promise<boolean> {
+    const lookedMs = now();
+    const doc = (await store.pushes.get(id))?.doc;
+    if (!doc || doc.applied) return false;
+    const view = await store.views.get(doc.view);
+    if (view?.doc.uid !== doc.uid) {
+      await store.pushes.remove(id);
+      return false;
+    }
+    const floor = () => floorOf(view.doc, pushIdOf(id));
+    await bring(view.doc, doc, { id, lookedMs, isIn: isApplied, floor });
+    await markApplied(id, view.doc.version);
+    return true;
+  }
+
   return {
     async push({ view, name, table, id, requestId }: PushInput): Promise<{ readonly keyCount: number }> {
       const bytes = toBinary(ColumnBatchSchema, create(ColumnBatchSchema, writeBatch(table)));
@@ -170,12 +195,11 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
       const event = draft(featuresEvents.rowsPushed, { project, resource: name, timeMs: now(), data });
       const options = { emit: [event], ...(requestId ? { requestId } : {}) };
       const place = chunkId(uid, id);
-      underWay.add(place);
-      try {
+      await alone(place, async () => {
         const lookedMs = now();
         const record = await store.pushes.insert(place, chunk, options);
         // An earlier try was finished by the service, and keys may have forgotten it since.
-        if (record.doc.applied) return { keyCount: groups.length };
+        if (record.doc.applied) return;
         recorded.publish(place);
         const how = { id: place, lookedMs, isIn: isApplied };
         await apply(view, groups, { ...how, floor: () => floorOf(view, id), leaveFull: false });
@@ -184,9 +208,7 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
         const later = newest?.uid === uid && newest.version > version ? newest : undefined;
         if (later) await bring(later, chunk, { ...how, floor: () => floorOf(later, id) });
         await markApplied(place, (later ?? view).version);
-      } finally {
-        underWay.delete(place);
-      }
+      });
       return { keyCount: groups.length };
     },
 
@@ -203,19 +225,8 @@ export function createPushes(store: Store, blobs: BlobStore, writer: OnlineWrite
         limit: pageSize,
       })) {
         if (underWay.has(id) || (!options.atStart && now() - updatedAtMs < abandonedMs)) continue;
-        const lookedMs = now();
-        const doc = (await store.pushes.get(id))?.doc;
-        if (!doc || doc.applied) continue;
-        const view = await store.views.get(doc.view);
-        if (view?.doc.uid !== doc.uid) {
-          await store.pushes.remove(id);
-          continue;
-        }
         try {
-          const floor = () => floorOf(view.doc, pushIdOf(id));
-          await bring(view.doc, doc, { id, lookedMs, isIn: isApplied, floor });
-          await markApplied(id, view.doc.version);
-          finished += 1;
+          if (await alone(id, () => finish(id))) finished += 1;
         } catch (error) {
           failures.push(error);
         }
