@@ -1,3 +1,5 @@
+import { toBinary } from '@bufbuild/protobuf';
+import { ValueSchema } from '@bufbuild/protobuf/wkt';
 import { names } from '@millrace/contracts';
 import { pipelinesEvents as events } from '@millrace/contracts/pipelines-events';
 import type { EventDraft } from '@millrace/documents';
@@ -5,14 +7,13 @@ import { draft } from '@millrace/events';
 import { originMessage, pipelineName, runName, taskName } from '../convert/run.ts';
 import { runStateOf, taskStateOf } from '../convert/states.ts';
 import { attemptMessage, outputMessage } from '../convert/task.ts';
-import { time } from '../convert/value.ts';
+import { time, toValue } from '../convert/value.ts';
 import type { RunFact } from '../domain/decide-run.ts';
 import type { TaskFact } from '../domain/decide-task.ts';
-import { canonicalJson } from '../domain/json.ts';
 import type { Pipeline } from '../domain/pipeline.ts';
 import type { Run } from '../domain/run.ts';
 import type { Schedule } from '../domain/schedule.ts';
-import type { Task } from '../domain/task.ts';
+import type { Task, TaskOutput } from '../domain/task.ts';
 import type { Trigger } from '../domain/trigger.ts';
 
 /** The events of the catalogue for the facts of the domain. */
@@ -58,8 +59,14 @@ export function runEvents(run: Run, facts: readonly RunFact[], timeMs: number): 
   );
 }
 
-/** Values above this many characters are left out of events; whoever needs them asks for the task. */
-const maxValueLength = 1024;
+/**
+ * Values of more bytes than this are left out of events; whoever needs them asks for the task. Counted as they travel, where
+ * a number takes eleven bytes: all outputs that a step may have then fit into its event, whatever they hold.
+ */
+const maxValueBytes = 1024;
+
+const isTold = (output: TaskOutput): boolean =>
+  output.kind === 'artifact' || toBinary(ValueSchema, toValue(output.value)).length <= maxValueBytes;
 
 export function taskEvents(run: Run, task: Task, facts: readonly TaskFact[], timeMs: number): EventDraft[] {
   const common = { task: taskName(task), run: runName(run), pipeline: pipelineName(run) };
@@ -69,9 +76,6 @@ export function taskEvents(run: Run, task: Task, facts: readonly TaskFact[], tim
       const data = { ...common, attempt: attemptMessage(fact.attempt), willRetry: fact.willRetry };
       return draft(events.attemptFinished, { ...envelope, data });
     }
-    const small = task.outputs.filter(
-      (o) => o.kind === 'artifact' || canonicalJson(o.value).length <= maxValueLength,
-    );
     const data = {
       ...common,
       version: run.version,
@@ -80,7 +84,7 @@ export function taskEvents(run: Run, task: Task, facts: readonly TaskFact[], tim
       to: taskStateOf[fact.to],
       reason: fact.reason,
       attempt: task.attempts.length,
-      outputs: small.map(outputMessage),
+      outputs: task.outputs.filter(isTold).map(outputMessage),
     };
     return draft(events.taskStateChanged, { ...envelope, data });
   });
