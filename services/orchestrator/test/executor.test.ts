@@ -3,9 +3,11 @@ import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { type BlobStore, openBlobs } from '@millrace/blobs';
+import { from } from '@millrace/errors';
 import { tempDir, until } from '@millrace/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { beginRecord, readRecord } from '../src/executor/attempt-record.ts';
+import { collectOutputs } from '../src/executor/collect.ts';
 import type { Executor, Exit, Work } from '../src/executor/executor.ts';
 import { openLog } from '../src/executor/log-file.ts';
 import { createProcessExecutor } from '../src/executor/process-executor.ts';
@@ -160,6 +162,15 @@ describe('a command', () => {
       expect((await executor.collect('a', [output(name, kind)])).problem).toContain(why);
   });
 });
+
+// Nobody maps the first page of a process: the system answers as a broken disk does.
+test.each(['json', 'text', 'artifact'] as const)(
+  'an output of kind %s that its disk does not give is unreadable, and nothing to wait for',
+  async (kind) => {
+    const problem = await collectOutputs('/proc/self', [output('mem', kind)], blobs, 100).catch(from);
+    expect(problem).toMatchObject({ kind: 'data_loss', message: expect.stringContaining('(EIO)') });
+  },
+);
 
 describe('logs', () => {
   test('are cut at their size', async () => {

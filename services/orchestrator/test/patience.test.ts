@@ -1,5 +1,5 @@
 import { newId, openDocuments } from '@millrace/documents';
-import { unavailable } from '@millrace/errors';
+import { CodedError, unavailable } from '@millrace/errors';
 import { silentLogger } from '@millrace/telemetry';
 import { until } from '@millrace/testing';
 import { expect, test } from 'vitest';
@@ -127,6 +127,12 @@ test('a run whose step waits for the object store can be cancelled', async () =>
   await one.cancel();
   expect(await one.states()).toEqual(['cancelled', 'cancelled', 'lost']);
   expect(one.counts.starts).toBe(1);
+});
+
+test('an end that is too large for its event is given up, and says so', async () => {
+  const large = () => new CodedError('resource_exhausted', 'EVENT_TOO_LARGE', 'the event is too large');
+  await using one = await runOnce((tries) => (tries <= 5 ? large() : undefined), done);
+  expect(await one.states()).toEqual(['succeeded', 'succeeded', 'lost', 'succeeded']);
 });
 
 test('what an attempt left and cannot be read for good means that it is lost', async () => {

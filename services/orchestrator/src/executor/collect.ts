@@ -1,5 +1,4 @@
-import { createReadStream } from 'node:fs';
-import { lstat, open, realpath } from 'node:fs/promises';
+import { lstat, realpath } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import type { BlobStore } from '@millrace/blobs';
 import { isCoded } from '@millrace/errors';
@@ -7,8 +6,12 @@ import { type Json, nestingProblem } from '../domain/json.ts';
 import { limits, type Output } from '../domain/spec.ts';
 import type { TaskOutput } from '../domain/task.ts';
 import type { Collected } from './executor.ts';
+import { readFile, unreadable } from './left-files.ts';
 
-/** Stores what a command left in its outputs folder. Links are refused: they could lead out of it. */
+/**
+ * Stores what a command left in its outputs folder. Links are refused: they could lead out of it. Throws
+ * LEFT_FILE_UNREADABLE when a file is there and its disk does not give it.
+ */
 export async function collectOutputs(
   folder: string,
   declared: readonly Output[],
@@ -21,7 +24,9 @@ export async function collectOutputs(
   let left: number = limits.outputBytes;
   for (const output of declared) {
     const path = join(root, output.path);
-    const found = await lstat(path).catch(() => undefined);
+    const found = await lstat(path).catch((error: NodeJS.ErrnoException) =>
+      error.code === 'EIO' ? unreadable(error) : undefined,
+    );
     if (!found) {
       if (output.optional) continue;
       return {
@@ -29,12 +34,12 @@ export async function collectOutputs(
         problem: `output ${output.name} is missing: the command wrote no file ${output.path}`,
       };
     }
-    const real = await realpath(path);
+    const real = await realpath(path).catch(unreadable);
     if (!found.isFile() || found.nlink > 1 || !(real === path || real.startsWith(root + sep)))
       return { outputs: [], problem: `output ${output.name} is no regular file: ${output.path}` };
     if (output.kind === 'artifact') {
       try {
-        const { digest, sizeBytes } = await blobs.put(createReadStream(path), { maxBytes });
+        const { digest, sizeBytes } = await blobs.put(readFile(path), { maxBytes });
         outputs.push({
           name: output.name,
           kind: 'artifact',
@@ -74,14 +79,15 @@ export async function collectOutputs(
 }
 
 async function readText(path: string, most: number): Promise<string | undefined> {
-  await using file = await open(path, 'r');
-  const bytes = Buffer.alloc(most + 1);
+  const chunks: Uint8Array[] = [];
   let length = 0;
-  for (let read = -1; read !== 0 && length <= most; length += read)
-    read = (await file.read(bytes, length, bytes.length - length)).bytesRead;
-  if (length > most) return undefined;
+  for await (const chunk of readFile(path)) {
+    length += chunk.length;
+    if (length > most) return undefined;
+    chunks.push(chunk);
+  }
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(0, length));
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
   } catch {
     return undefined;
   }

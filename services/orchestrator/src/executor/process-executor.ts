@@ -1,4 +1,4 @@
-import { createReadStream, existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { chmod, copyFile, constants as fs, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
@@ -6,6 +6,7 @@ import type { BlobStore, Digest } from '@millrace/blobs';
 import { type ExitRecord, hasRecord, readRecord } from './attempt-record.ts';
 import { collectOutputs } from './collect.ts';
 import { type Executor, type Exit, emptyLog, type Recall, type Work } from './executor.ts';
+import { readFile, sizeOf } from './left-files.ts';
 import { isAlive, killWhere, signalGroup } from './process-identity.ts';
 import { createSupervisorLink } from './supervisor-link.ts';
 
@@ -130,8 +131,7 @@ export function createProcessExecutor(options: ProcessExecutorOptions): Executor
       const keep = async (name: string) => {
         const path = join(folderOf(id), `${name}.log`);
         // Whoever reads a blob that is not there gets no bytes, which is what most steps write.
-        const { size } = statSync(path, { throwIfNoEntry: false }) ?? { size: 0 };
-        return size === 0 ? emptyLog : (await blobs.put(createReadStream(path))).digest;
+        return (await sizeOf(path)) === 0 ? emptyLog : (await blobs.put(readFile(path))).digest;
       };
       const [stdout, stderr] = await Promise.all([keep('stdout'), keep('stderr')]);
       return { stdout, stderr };
