@@ -105,8 +105,8 @@ export interface ConsumerSettings {
   readonly subjects: readonly string[];
   readonly maxInFlight: number;
   readonly ackWaitMs: number;
-  /** Where a consumer that is new begins. */
-  readonly from: 'all' | 'new';
+  /** Where a consumer that is new begins; a moment is one by the stream's clock. */
+  readonly from: 'all' | 'new' | Date;
   /** Whether a full stream keeps what this consumer has not acknowledged. */
   readonly holds: boolean;
 }

@@ -11,10 +11,13 @@ export interface TriggerSubscriptions {
   stop(): Promise<void>;
 }
 
+/** How far the clocks of services and of NATS may be apart. */
+const clocksApartMs = 5 * 60_000;
+
 /**
  * Only types that a trigger waits for are listened to, so that telemetry nobody asked for costs nothing. A new
- * consumer reads from the beginning and triggers ignore what was before them: nothing falls between the moment a trigger was
- * applied and the moment its consumer exists.
+ * consumer begins a little before the oldest of its triggers does, and triggers ignore what was before them: nothing falls
+ * between the moment a trigger was applied or woken and the moment its consumer exists, and the rest of a stream is not held.
  */
 export function createTriggerSubscriptions(
   bus: Bus,
@@ -28,12 +31,13 @@ export function createTriggerSubscriptions(
 
   async function refresh(): Promise<void> {
     const wanted = await wantedTypes(store);
-    for (const type of wanted) {
+    for (const [type, sinceMs] of wanted) {
       const definition = catalogue.get(type);
       if (!definition || active.has(type)) continue;
       const on = [handler(definition, (event) => handleEvent(deps, event))];
       gone.delete(type);
-      active.set(type, await subscribe(bus, { durable: durableOf(type), on, log }));
+      const from = new Date(sinceMs - clocksApartMs);
+      active.set(type, await subscribe(bus, { durable: durableOf(type), on, from, log }));
     }
     for (const type of catalogue.keys()) if (!wanted.has(type) && !gone.has(type)) await letGo(type);
   }
@@ -61,8 +65,9 @@ export function createTriggerSubscriptions(
 
 const durableOf = (type: string) => `pipelines-trigger-${type.replaceAll('.', '_')}`;
 
-async function wantedTypes(store: Store): Promise<ReadonlySet<string>> {
-  const types = new Set<string>();
+/** The types that triggers wait for, and since when the first of them does. */
+async function wantedTypes(store: Store): Promise<ReadonlyMap<string, number>> {
+  const types = new Map<string, number>();
   let after: string | undefined;
   do {
     const page = await store.triggers.find({
@@ -71,7 +76,10 @@ async function wantedTypes(store: Store): Promise<ReadonlySet<string>> {
       limit: 1000,
       ...(after === undefined ? {} : { after }),
     });
-    for (const { doc } of page.items) types.add(doc.eventType);
+    for (const { doc } of page.items) {
+      const { eventType, activeSinceMs } = doc;
+      types.set(eventType, Math.min(types.get(eventType) ?? activeSinceMs, activeSinceMs));
+    }
     after = page.next;
   } while (after !== undefined);
   return types;

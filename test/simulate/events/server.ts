@@ -145,6 +145,12 @@ export function createServer(timeline: Timeline, chance: Chance) {
     return true;
   }
 
+  function startOf({ messages, last }: Stream, from: ConsumerSettings['from']): number {
+    if (from === 'all') return 1;
+    const first = [...messages.values()].find(({ time }) => from instanceof Date && time >= from);
+    return first?.seq ?? last + 1;
+  }
+
   function applyConsumer(name: string, settings: ConsumerSettings): boolean {
     const stream = streams.get(name);
     if (!stream) return false;
@@ -153,7 +159,7 @@ export function createServer(timeline: Timeline, chance: Chance) {
     else
       stream.consumers.set(settings.durable, {
         settings,
-        next: settings.from === 'all' ? 1 : stream.last + 1,
+        next: startOf(stream, settings.from),
         pending: new Map(),
         again: new Set(),
         pullers: new Set(),

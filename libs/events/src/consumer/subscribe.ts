@@ -27,8 +27,11 @@ export interface SubscribeOptions {
    * consumer that may be left behind: it loses what a full stream lets go. @default true
    */
   readonly holds?: boolean;
-  /** Where a consumer begins that did not exist: at the oldest event kept, or with what happens next. @default 'all' */
-  readonly from?: 'all' | 'new';
+  /**
+   * Where a consumer begins that did not exist: at the oldest event kept, with what the stream has stored since a moment
+   * (by its own clock), or with what happens next. @default 'all'
+   */
+  readonly from?: 'all' | 'new' | Date;
   /** Waits before further tries. @default 1 s to 5 min, eight tries in all */
   readonly retryMs?: readonly number[];
   /** After how long without a sign of life an event goes to another replica. @default 10000 */

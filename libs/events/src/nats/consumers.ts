@@ -37,7 +37,7 @@ export async function applyConsumer(
   const fixed = {
     durable_name: durable,
     ack_policy: AckPolicy.Explicit,
-    deliver_policy: settings.from === 'all' ? DeliverPolicy.All : DeliverPolicy.New,
+    ...startAt(settings.from),
     replay_policy: ReplayPolicy.Instant,
   };
   const what = `consumer ${durable} of ${stream}`;
@@ -55,6 +55,12 @@ export async function applyConsumer(
     if (isMissing(error) || isMissing((error as Error).cause)) return false;
     throw error;
   }
+}
+
+function startAt(from: ConsumerSettings['from']) {
+  if (from instanceof Date)
+    return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: from.toISOString() };
+  return { deliver_policy: from === 'all' ? DeliverPolicy.All : DeliverPolicy.New };
 }
 
 async function readConfig(manager: JetStreamManager, stream: string, durable: string) {
