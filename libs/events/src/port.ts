@@ -160,7 +160,8 @@ export interface Streams {
   applyConsumer(stream: string, settings: ConsumerSettings): Promise<boolean>;
   /** Removes a consumer, with what it knows of messages; nothing when there is none. */
   removeConsumer(stream: string, durable: string): Promise<void>;
-  /** The consumers that hold a stream; those that have acknowledged all that is theirs are left out. */
+  /** The consumers that hold a stream; those that have acknowledged all that is theirs are left out. Throws
+   * `unavailable` when not all of them are known. */
   readWaiting(stream: string): Promise<readonly Waiting[]>;
   /** Takes a share of a consumer's messages, at most `maxInFlight` of them unanswered at a time. */
   consume(stream: string, durable: string, maxInFlight: number): Promise<Deliveries>;

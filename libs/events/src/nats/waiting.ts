@@ -1,4 +1,5 @@
-import type { ConsumerConfig, ConsumerInfo, JetStreamManager, MsgRequest } from '@nats-io/jetstream';
+import { unavailable } from '@millrace/errors';
+import type { ConsumerConfig, ConsumerInfo, JetStreamManager, Lister, MsgRequest } from '@nats-io/jetstream';
 import type { Waiting } from '../port.ts';
 import { orUnavailable } from './failures.ts';
 
@@ -13,13 +14,28 @@ export function filtersOf(config: ConsumerConfig): string[] {
 export function readWaiting(manager: JetStreamManager, stream: string): Promise<readonly Waiting[]> {
   return orUnavailable(`consumers of ${stream}`, async () => {
     const waiting: Waiting[] = [];
-    for await (const info of manager.consumers.list(stream)) {
+    for (const info of await listConsumers(manager, stream)) {
       if (!info.config.metadata?.[holdsKey]) continue;
       const seq = await oldestUnacknowledged(manager, stream, info);
       if (seq !== undefined) waiting.push({ durable: info.name, seq });
     }
     return waiting;
   });
+}
+
+/** All consumers of a stream. A cluster leaves out those whose leader did not answer, and names them. */
+async function listConsumers(manager: JetStreamManager, stream: string): Promise<ConsumerInfo[]> {
+  // The client has the answer, but its types do not say so.
+  const lister: Lister<ConsumerInfo> & {
+    readonly pageInfo?: { readonly missing?: readonly string[] | null };
+  } = manager.consumers.list(stream);
+  const found: ConsumerInfo[] = [];
+  for (let page = await lister.next(); ; page = await lister.next()) {
+    const missing = lister.pageInfo?.missing ?? [];
+    if (missing.length > 0) throw unavailable(`consumers ${missing.join(', ')} of ${stream}`);
+    if (page.length === 0) return found;
+    found.push(...page);
+  }
 }
 
 /** The acknowledgement floor alone may be far older: it stays behind while nothing comes that the consumer wants. */
