@@ -21,7 +21,8 @@ export const eventCodes = defineCodes({
   },
   STREAM_FULL: {
     kind: 'resource_exhausted',
-    meaning: 'A stream is as large as it may be, and consumers have not taken its oldest messages.',
+    meaning:
+      'A stream is as large as it may be. The relay makes room, but may have to wait for consumers: retry.',
   },
   EVENT_TOO_LARGE: {
     kind: 'resource_exhausted',
