@@ -15,10 +15,12 @@ export interface RefillOptions {
   readonly context: Context;
   /** The first sequence number to look at. @default the oldest of the record */
   readonly from?: number;
-  /** The last sequence number to look at. @default the newest of the record */
+  /** The last sequence number to look at, up to where the relay came. @default where the relay came */
   readonly to?: number;
-  /** Publishes what comes after `to` as well, and does not count it. @default false */
+  /** Publishes what the relay did not come to as well, and does not count it. @default false */
   readonly beyond?: boolean;
+  /** Publishes again what a full stream let go as well. @default false */
+  readonly letGo?: boolean;
   /** Events that happened before are left out: the stream would have dropped them. @default 7 days ago */
   readonly sinceMs?: number;
   /** @default 64 */
@@ -48,10 +50,17 @@ export function refillStream(options: RefillOptions): Promise<Refilled> {
 async function refill(options: RefillOptions, requireSame: () => void): Promise<Refilled> {
   const { store, bus, context } = options;
   const marks = createMarks(store.cursors, cursorOf(context));
-  const first = Math.max(options.from ?? 1, await store.events.first(), await marks.readOldest());
-  const to = options.to ?? (await store.events.last());
+  const oldest = options.letGo ? 1 : await marks.readOldest();
+  const first = Math.max(options.from ?? 1, await store.events.first(), oldest);
+  // What comes after it is the relay's to publish: a full stream may wait, and what is on its way is not missing. Read
+  // before the stream is.
+  const position = await store.cursors.get(cursorOf(context));
+  const to = Math.min(options.to ?? position, position);
   const held = await readSequences(bus, context, await store.events.last());
   const sinceMs = options.sinceMs ?? Date.now() - streamAgeMs;
+  const mended = createMended(marks);
+  // The relay's own also ends what was left open by one that did not come to its end.
+  if (options.beyond) await mended.begin();
   let [published, present] = [0, 0];
   let { newest } = held;
   const end = options.beyond ? await store.events.last() : to;
@@ -63,20 +72,26 @@ async function refill(options: RefillOptions, requireSame: () => void): Promise<
       if (held.sequences.has(event.sequence)) present++;
       else if (event.timeMs >= sinceMs) missing.push(event);
     }
+    if (missing.length > 0) await mended.begin();
     while (missing.length > 0) {
       const { count, error } = await publishInOrder(missing, options.window ?? 64, async (event, after) => {
-        const { seq } = await deliver(bus, context, event, requireSame, { after });
+        const { seq, fresh } = await deliver(bus, context, event, requireSame, { after });
+        if (fresh) mended.note(seq);
         if (seq > (newest?.at ?? 0)) newest = { at: seq, sequence: event.sequence };
       });
-      if (newest) await marks.writeMended(newest.at);
       published += missing.splice(0, count).filter(({ sequence }) => sequence <= to).length;
       if (isCoded(error, 'STREAM_FULL') && options.makeRoom) await options.makeRoom();
-      else if (error) throw error;
+      else if (error) {
+        // After any other failure it is not known what the stream took.
+        if (isCoded(error, 'STREAM_FULL')) await mended.end(newest?.at ?? 0);
+        throw error;
+      }
     }
     const last = page.at(-1);
     if (!last) break;
     after = last.sequence;
   }
+  await mended.end(newest?.at ?? 0);
   return { published, present, ...(newest ? { newest } : {}) };
 }
 
@@ -92,4 +107,25 @@ async function readSequences(bus: Pick<Streams, 'read'>, context: Context, last:
     newest = { at: message.seq, sequence };
   }
   return { sequences, newest };
+}
+
+/** Remembers up to which place events were put back behind younger ones. */
+function createMended(marks: ReturnType<typeof createMarks>) {
+  let before: number | undefined;
+  let place = 0;
+  return {
+    /** To be called before anything is put back: where it ends up is not known, and a crash must not hide that it is there. */
+    async begin(): Promise<void> {
+      if (before !== undefined) return;
+      before = await marks.readMended();
+      await marks.writeMended(Number.MAX_SAFE_INTEGER);
+    },
+    note(at: number): void {
+      place = Math.max(place, at);
+    },
+    /** The stream's newest event of the record is at `end`: in one that was made anew what was remembered is beyond. */
+    async end(end: number): Promise<void> {
+      if (before !== undefined) await marks.writeMended(Math.min(Math.max(before, place), end));
+    },
+  };
 }
