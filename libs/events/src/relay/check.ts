@@ -6,6 +6,7 @@ import type { Log } from '../log.ts';
 import type { StreamState, Streams } from '../port.ts';
 import { streamAgeMs } from '../stream.ts';
 import { fillOf, findLoss, markOf } from './gap.ts';
+import { crowded } from './hold.ts';
 import { createMarks, type Placed } from './marks.ts';
 import { refillStream } from './refill.ts';
 import { createRoom } from './room.ts';
@@ -27,18 +28,16 @@ export interface CheckOptions {
   readonly cursor: string;
   readonly log: Log;
   readonly clock: Clock;
+  readonly holdMs?: number | undefined;
   readonly onGap?: ((gap: Gap) => void) | undefined;
 }
-
-/** How full a stream may be before room is made in it ahead. */
-const crowded = 0.9;
 
 /** Compares a stream with what is remembered of it, puts back what it lost, and makes room in it. */
 export function createCheck(options: CheckOptions) {
   const { store, bus, context, cursor, log, clock } = options;
   const { name } = streamOf(context);
   const marks = createMarks(store.cursors, cursor);
-  const room = createRoom({ bus, name, marks, log });
+  const room = createRoom({ ...options, marks });
   let newest: Placed | undefined;
   /** A loss is not made good yet: nothing may be remembered that would hide it. */
   let mending = false;
@@ -79,8 +78,6 @@ export function createCheck(options: CheckOptions) {
     const done = await refillStream({ store, bus, context, to: position, beyond: true, sinceMs, makeRoom });
     newest = done.newest;
     await marks.replaceNewest(newest ?? { at: 0, sequence: 0 });
-    // In a stream that was made anew the place that was remembered means nothing.
-    await marks.writeMended(newest?.at ?? 0);
     return done.published;
   }
 

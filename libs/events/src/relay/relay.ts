@@ -37,6 +37,11 @@ export interface RelayOptions {
   readonly leaseMs?: number;
   /** How long one publish waits for its acknowledgement. @default 5000 */
   readonly publishTimeoutMs?: number;
+  /**
+   * How long a full stream waits for a consumer that holds it, before the consumer loses events; by the monotonic clock,
+   * in memory: a restart begins it anew. @default 24 hours
+   */
+  readonly holdMs?: number;
   readonly onGap?: (gap: Gap) => void;
   /** @default the system's */
   readonly clock?: Clock;
