@@ -22,7 +22,7 @@ export function encodeMessage(type: DescMessage, init: MessageInitShape<DescMess
  */
 export function decodeRequest(type: DescMessage, bytes: Uint8Array, maxWeight: number): Message {
   if (weigh(type, bytes, maxWeight) > maxWeight) {
-    const text = `the request has so many parts that it would take more than ${maxWeight} bytes of memory; allowed: fewer, in several requests`;
+    const text = `the request has so many parts that it would take more than ${maxWeight} bytes of memory; allowed: fewer parts`;
     throw new CodedError('resource_exhausted', 'TOO_LARGE', text);
   }
   try {

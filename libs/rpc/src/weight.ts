@@ -1,7 +1,7 @@
 import type { DescMessage } from '@bufbuild/protobuf';
 import { WireType } from '@bufbuild/protobuf/wire';
 import { CodedError } from '@millrace/errors';
-import { formOf, type WireField, type WireForm } from './wire-form.ts';
+import { formOf, listRoom, type WireField, type WireForm } from './wire-form.ts';
 
 /**
  * Estimates how many bytes of memory a message takes once it is read, walking its bytes without building anything: two
@@ -27,27 +27,36 @@ const maxDepth = 200;
 
 function weighParts(form: WireForm, end: number, scan: Scan, depth: number): void {
   scan.weight += form.weight;
+  // The lists that have an item.
+  let begun = 0;
   while (scan.at < end && scan.weight <= scan.enough) {
     const tag = readVarint(scan);
-    const field = form.fields.get(tag >>> 3);
+    const field = form.fields[tag >>> 3];
     if (!field) pass(scan, tag);
-    else if ((tag & 7) === field.wireType) weighValue(form, field, end, scan, depth);
-    else if (field.packs && (tag & 7) === WireType.LengthDelimited) weighPacked(form, field, end, scan);
-    else throw wrongWireType(form, field, tag & 7);
+    else {
+      const wireType = tag & 7;
+      if ((field.list & ~begun) !== 0) {
+        begun |= field.list;
+        scan.weight += listRoom;
+      }
+      if (wireType === field.wireType) {
+        scan.weight += field.weight;
+        if (wireType === WireType.LengthDelimited) weighPart(form, field, end, scan, depth);
+        else passNumber(scan, wireType);
+      } else if (field.packs && wireType === WireType.LengthDelimited) weighPacked(form, field, end, scan);
+      else throw wrongWireType(form, field, wireType);
+    }
     if (scan.at > end) throw overrun(form, field);
   }
 }
 
-function weighValue(form: WireForm, field: WireField, end: number, scan: Scan, depth: number): void {
-  scan.weight += field.weight;
-  if (field.wireType !== WireType.LengthDelimited) {
-    passNumber(scan, field.wireType);
-    return;
-  }
+/** A text, bytes, a message or an entry of a map. */
+function weighPart(form: WireForm, field: WireField, end: number, scan: Scan, depth: number): void {
   const length = readVarint(scan);
   const inner = scan.at + length;
   if (inner > end) throw overrun(form, field);
-  if (field.isText) scan.weight += length;
+  // The engine has every text of one letter already.
+  if (field.text !== undefined) scan.weight += length < 2 ? 0 : field.text + length;
   else if (field.form && depth < maxDepth) weighParts(field.form, inner, scan, depth + 1);
   scan.at = inner;
 }
@@ -89,11 +98,21 @@ function passNumber(scan: Scan, wireType: WireType): void {
   const { bytes } = scan;
   if (wireType === WireType.Bit64) scan.at += 8;
   else if (wireType === WireType.Bit32) scan.at += 4;
-  else while (bytes[scan.at++]! > 0x7f);
+  else {
+    let at = scan.at;
+    while (bytes[at++]! > 0x7f);
+    scan.at = at;
+  }
 }
 
 /** The low 32 bits of a number; more is in no tag and no length. */
 function readVarint(scan: Scan): number {
+  const first = scan.bytes[scan.at];
+  // Nearly all tags and lengths have one byte.
+  if (first !== undefined && first < 0x80) {
+    scan.at++;
+    return first;
+  }
   let value = 0;
   for (let shift = 0; scan.at < scan.bytes.length; shift += 7) {
     const byte = scan.bytes[scan.at++]!;
