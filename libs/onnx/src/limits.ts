@@ -13,10 +13,14 @@ export interface ModelLimits {
   /** Elements of one tensor, as far as its shape is fixed. */
   readonly maxTensorElements: number;
   /**
-   * Bytes that all inputs together, and all outputs together, take at least: what varies counts as 1, a text as 32
-   * bytes. What no request to serving can carry can never be served, and a first run of it would take the memory.
+   * Bytes of a message that all inputs together take at least, and of the smallest output, as a caller can ask for one
+   * alone: what varies counts as 1, a text as the 4 bytes of its length. What is more can never be asked.
    */
   readonly maxMessageBytes: number;
+  /** Bytes of memory that all inputs together take at least, a text as 40: serving builds them for a first run. */
+  readonly maxInputMemoryBytes: number;
+  /** Bytes of memory that all outputs together take at least, a text as 40: each run makes all of them. */
+  readonly maxOutputMemoryBytes: number;
   /** Graphs inside graphs (`If`, `Loop`, `Scan`). */
   readonly maxSubgraphDepth: number;
   /** Inputs, and outputs, of the model. */
@@ -39,6 +43,9 @@ export const defaultLimits: ModelLimits = {
   maxTensorElements: 2 ** 31 - 1,
   // The largest message that serving takes and gives.
   maxMessageBytes: 80 * 1024 * 1024,
+  maxInputMemoryBytes: 256 * 1024 * 1024,
+  // An eighth of the container that serving has by default.
+  maxOutputMemoryBytes: 512 * 1024 * 1024,
   maxSubgraphDepth: 4,
   maxInputs: 256,
   domains: ['ai.onnx', 'ai.onnx.ml', 'com.microsoft'],

@@ -5,8 +5,8 @@ import type { ModelLimits } from './limits.ts';
 import { quote, type Refusals } from './refusal.ts';
 import { elementsOf } from './tensor-size.ts';
 
-/** What an element of text takes at least, with its length in the message and its place in memory. */
-const textBytes = 32;
+/** What an element of text takes at least: its length in the message, its length and place in memory. */
+const text = { wire: 4, memory: 40 };
 const maxRank = 16;
 
 /** Checks what a caller sees of a model: number, names, types and shapes of its inputs and outputs. */
@@ -16,23 +16,51 @@ export function checkPorts(graph: GraphProto | undefined, limits: ModelLimits, r
   for (const [what, values] of [['input', modelInputs(graph)] as const, ['output', outputs] as const]) {
     if (values.length > limits.maxInputs)
       refusals.add('TOO_COMPLEX', `it has ${values.length} ${what}s; allowed are ${limits.maxInputs}`);
-    let bytes = 0;
-    for (const value of values.slice(0, limits.maxInputs)) bytes += checkPort(what, value, limits, refusals);
-    if (bytes > limits.maxMessageBytes)
-      refusals.add(
-        'TOO_LARGE',
-        `its ${what}s take at least ${bytes} bytes; allowed are ${limits.maxMessageBytes}, the most that serving carries`,
-      );
+    const sizes = values
+      .slice(0, limits.maxInputs)
+      .flatMap((value) => checkPort(what, value, limits, refusals));
+    if (sizes.length > 0) checkSizes(what, sizes, limits, refusals);
   }
 }
 
-/** Checks one input or output; answers how many bytes it takes at least, 0 when it is refused already. */
+/** What a tensor takes at least, in bytes: what varies counts as 1. */
+interface LeastSize {
+  readonly wire: number;
+  readonly memory: number;
+}
+
+/** A request carries all inputs, and an answer what was asked for: one output at least. A run holds all of both. */
+function checkSizes(
+  what: 'input' | 'output',
+  sizes: readonly LeastSize[],
+  limits: ModelLimits,
+  refusals: Refusals,
+): void {
+  const [isInput, all] = [what === 'input', sizes.map(({ wire }) => wire)];
+  const wire = isInput ? sum(all) : Math.min(...all);
+  if (wire > limits.maxMessageBytes)
+    refusals.add(
+      'TOO_LARGE',
+      `${isInput ? 'its inputs take' : 'each of its outputs takes'} at least ${wire} bytes; allowed are ${limits.maxMessageBytes}, the most that serving carries`,
+    );
+  const memory = sum(sizes.map((size) => size.memory));
+  const most = isInput ? limits.maxInputMemoryBytes : limits.maxOutputMemoryBytes;
+  if (memory > most)
+    refusals.add(
+      'TOO_LARGE',
+      `its ${what}s take at least ${memory} bytes of memory together; allowed are ${most}, the most that serving gives them`,
+    );
+}
+
+const sum = (numbers: readonly number[]) => numbers.reduce((total, one) => total + one, 0);
+
+/** Checks one input or output; answers its size, none when it is refused already. */
 function checkPort(
   what: 'input' | 'output',
   value: ValueInfoProto,
   limits: ModelLimits,
   refusals: Refusals,
-): number {
+): LeastSize[] {
   const called = `${what} ${quote(value.name)}`;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: names without control characters are the rule checked here
   if (value.name.length < 1 || value.name.length > 256 || /[\u0000-\u001f\u007f]/.test(value.name))
@@ -42,7 +70,7 @@ function checkPort(
     const advice =
       what === 'output' ? '; converters of scikit-learn models write tensors with zipmap=False' : '';
     refusals.add('UNSUPPORTED_TYPE', `${called} is not a tensor${advice}`);
-    return 0;
+    return [];
   }
   const { elemType, shape } = type.value;
   const row = rowOfOnnx(elemType);
@@ -52,7 +80,9 @@ function checkPort(
   const elements = elementsOf(dims, limits.maxTensorElements);
   if ((shape?.dim.length ?? 0) > maxRank || elements === undefined) {
     refusals.add('BAD_SHAPE', `${called} has an impossible shape [${dims.slice(0, maxRank).join(', ')}]`);
-    return 0;
+    return [];
   }
-  return elements * (row?.bytes || textBytes);
+  if (!row) return [];
+  const { wire, memory } = row.bytes === 0 ? text : { wire: row.bytes, memory: row.bytes };
+  return [{ wire: elements * wire, memory: elements * memory }];
 }

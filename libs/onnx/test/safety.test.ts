@@ -228,16 +228,20 @@ describe('sizes are bounded before anything is built', () => {
         nodes: [node('Identity', ['x'], ['y'])],
       });
     };
-    expect(codes(identity('string', [2_000_000_000]))).toEqual(['TOO_LARGE', 'TOO_LARGE']);
-    expect(codes(identity('float32', [500_000_000]))).toEqual(['TOO_LARGE', 'TOO_LARGE']);
-    expect(codes(identity('float32', ['rows', 500_000_000]))).toEqual(['TOO_LARGE', 'TOO_LARGE']);
+    const twice = ['TOO_LARGE', 'TOO_LARGE'];
+    expect(codes(identity('string', [2_000_000_000]))).toEqual([...twice, ...twice]);
+    expect(codes(identity('float32', [500_000_000]))).toEqual([...twice, ...twice]);
+    expect(codes(identity('float32', ['rows', 500_000_000]))).toEqual([...twice, ...twice]);
     expect(codes(identity('float32', ['rows', 20 * 1024 ** 2]))).toEqual([]);
-    const outputs = [{ name: 'y', type: 'float32', shape: [500_000_000] }] as const;
+    // Few bytes in a message and many in memory: as a text has 4 in one and 40 in the other.
+    expect(codes(identity('string', [3_000_000]))).toEqual([]);
+    expect(codes(identity('string', [7_000_000]))).toEqual(['TOO_LARGE']);
+    const outputs = [{ name: 'y', type: 'float32', shape: [22 * 1024 ** 2] }] as const;
     expect(checkSafety(file({ outputs }))).toEqual([
       {
         code: 'TOO_LARGE',
         message:
-          'its outputs take at least 2000000000 bytes; allowed are 83886080, the most that serving carries',
+          'each of its outputs takes at least 92274688 bytes; allowed are 83886080, the most that serving carries',
       },
     ]);
     const inputs = ['x', 'x2', 'x3'].map((name) => ({
@@ -247,6 +251,24 @@ describe('sizes are bounded before anything is built', () => {
     }));
     expect(codes(file({ inputs }))).toEqual(['TOO_LARGE']);
     expect(codes(file({ inputs: inputs.slice(0, 2) }))).toEqual([]);
+  });
+
+  it('not outputs that cannot all be asked for at once, as long as one can and a run can hold them', () => {
+    const segmentation = (pixels: number) => ({
+      outputs: [
+        { name: 'logits', type: 'float32' as const, shape: [1, 21, 1024, pixels] },
+        { name: 'mask', type: 'float32' as const, shape: [1, 1024] },
+      ],
+      nodes: [node('Identity', ['x'], ['logits']), node('Identity', ['x'], ['mask'])],
+    });
+    expect(checkSafety(file(segmentation(1024)))).toEqual([]);
+    expect(checkSafety(file(segmentation(8192)))).toEqual([
+      {
+        code: 'TOO_LARGE',
+        message:
+          'its outputs take at least 704647168 bytes of memory together; allowed are 536870912, the most that serving gives them',
+      },
+    ]);
   });
 
   it('a node of more graphs than a call has room for arguments', () => {

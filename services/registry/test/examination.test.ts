@@ -91,7 +91,7 @@ describe('an upload is judged, whatever its bytes are', () => {
     const parent = await modelWithVersions(registry, 'wide', 0);
     const inputs = [{ name: 'x', type: 'string', shape: [2_000_000_000] }] as const;
     const [reason] = await judged(parent, writeModel(createModel({ ...spec, inputs })));
-    expect(reason).toContain('TOO_LARGE: its inputs take at least 64000000000 bytes');
+    expect(reason).toContain('TOO_LARGE: its inputs take at least 8000000000 bytes');
   });
 });
 

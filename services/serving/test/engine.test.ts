@@ -1,6 +1,7 @@
 import { createModel, defaultLimits, logisticClassifier, writeModel } from '@millrace/onnx';
 import { afterAll, describe, expect, it } from 'vitest';
 import { maxMessageBytes } from '../src/config.ts';
+import { maxInputMemoryBytes, maxOutputMemoryBytes } from '../src/domain/least-size.ts';
 import { matchSignature } from '../src/domain/signature.ts';
 import { numbersOf, type Tensor } from '../src/domain/tensor.ts';
 import { createEngine, type EngineModel } from '../src/engine/engine.ts';
@@ -34,6 +35,18 @@ const feed = (model: EngineModel, tensor: Tensor) =>
 const soon = () => ({ deadlineMs: Date.now() + 10_000 });
 const open = (key: string, bytes: Uint8Array, instances = 1, on = engine) =>
   on.open({ key, bytes: async () => new Uint8Array(bytes), instances, limits });
+
+/** Makes outputs of these lengths of one number. */
+const grown = (lengths: readonly number[]) =>
+  encodeModel({
+    inputs: [{ name: 'x', type: 'FP32', shape: [1] }],
+    outputs: lengths.map((length, i) => ({ name: `y${i}`, type: 'FP32', shape: [length] })),
+    nodes: lengths.map((_, i) => ({ op: 'Expand', inputs: ['x', `shape${i}`], outputs: [`y${i}`] })),
+    weights: lengths.map((length, i) => {
+      const bytes = new Uint8Array(BigInt64Array.of(BigInt(length)).buffer);
+      return { name: `shape${i}`, type: 'INT64', shape: [1], bytes };
+    }),
+  });
 
 describe('engine', () => {
   it('runs a model and gives each request of a batch its own answer', async () => {
@@ -181,31 +194,42 @@ describe('engine', () => {
   });
 
   it('refuses, before it builds a first request, what no message can carry; the examination does the same', async () => {
-    expect(defaultLimits.maxMessageBytes).toBe(maxMessageBytes);
+    expect(defaultLimits).toMatchObject({ maxMessageBytes, maxInputMemoryBytes, maxOutputMemoryBytes });
     const narrow = createEngine({ ...base, workers: 1, maxMessageBytes: 1000 });
-    const shape = { name: 'shape', type: 'INT64', shape: [1] } as const;
-    const grown = encodeModel({
-      inputs: [{ name: 'x', type: 'FP32', shape: [1] }],
-      outputs: [{ name: 'y', type: 'FP32', shape: [251] }],
-      nodes: [{ op: 'Expand', inputs: ['x', 'shape'], outputs: ['y'] }],
-      weights: [{ ...shape, bytes: new Uint8Array(BigInt64Array.of(251n).buffer) }],
-    });
     const refused = [
-      { file: identityModel('FP32', [251]), bytes: 1004 },
-      { file: identityModel('FP32', ['n', 251]), bytes: 1004 },
-      { file: identityModel('BYTES', [32]), bytes: 1024 },
-      { file: grown, bytes: 1004 },
+      { file: identityModel('FP32', [251]), why: 'its inputs take at least 1004 bytes; allowed: 1000' },
+      { file: identityModel('FP32', ['n', 251]), why: 'its inputs take at least 1004 bytes; allowed: 1000' },
+      { file: identityModel('BYTES', [251]), why: 'its inputs take at least 1004 bytes; allowed: 1000' },
+      { file: grown([251]), why: 'each of its outputs takes at least 1004 bytes; allowed: 1000' },
     ];
-    for (const { file, bytes } of refused)
+    for (const { file, why } of refused)
       await expect(open('wide', file, 1, narrow)).rejects.toMatchObject({
         code: 'MODEL_LOAD_FAILED',
-        message: `the model cannot be loaded: its inputs or outputs take at least ${bytes} bytes; allowed: 1000`,
+        message: `the model cannot be loaded: ${why}`,
       });
+    // The other output can be asked for alone, and texts take more in memory than in a message.
+    await open('mask', grown([251, 1]), 1, narrow);
+    await open('texts', identityModel('BYTES', [250]), 1, narrow);
     const half = await open('half', identityModel('FP32', ['n', 125]), 1, narrow);
     const whole = await open('whole', identityModel('FP32', ['n', 250]), 1, narrow);
     expect([half.batchable, whole.batchable]).toEqual([true, false]);
     await narrow.close();
   });
+
+  it('refuses what fits a message and not the memory, and loads what earlier releases served', async () => {
+    const patient = createEngine({ ...base, workers: 1, runTimeoutMs: 60_000 });
+    const load = async (key: string, file: Uint8Array) => (await open(key, file, 1, patient)).close();
+    await expect(load('texts', identityModel('BYTES', [7_000_000]))).rejects.toThrow(
+      'its inputs take at least 280000000 bytes of memory; allowed: 268435456',
+    );
+    const half = 65 * 1024 ** 2;
+    await expect(load('outputs', grown([half, half, 1]))).rejects.toThrow(
+      'its outputs take at least 545259524 bytes of memory; allowed: 536870912',
+    );
+    await load('text', identityModel('BYTES', [3_000_000]));
+    await load('segmentation', grown([21 * 1024 ** 2 + 1, 1]));
+    await patient.close();
+  }, 120_000);
 
   it('drops a request whose deadline is over before a worker is free', async () => {
     const model = await open('late', linearModel([1], 0));

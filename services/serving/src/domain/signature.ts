@@ -1,7 +1,7 @@
 import { invalidField } from '@millrace/errors';
-import { type ElementName, elementTypes } from './element-type.ts';
+import type { ElementName } from './element-type.ts';
 import { show } from './request.ts';
-import { elementCount, type Tensor } from './tensor.ts';
+import type { Tensor } from './tensor.ts';
 
 /** An input or output of a model. A dimension that varies is -1, or the name that ties it to others of that name. */
 export interface Port {
@@ -36,17 +36,6 @@ export function countsRows(signature: Signature): boolean {
   if (signature.inputs.length === 0 || !ports.every((port) => varies(port.shape[0]))) return false;
   const inputNames = new Set(signature.inputs.map((port) => port.shape[0]).filter(isNamed));
   return inputNames.size <= 1;
-}
-
-/** What an element of BYTES takes at least, with its length in the message and its place in memory. */
-const textBytes = 32;
-
-/** The bytes that tensors of these ports take at least: what varies counts as 1. */
-export function leastBytes(ports: readonly Port[]): number {
-  return ports.reduce((sum, { type, shape }) => {
-    const elements = elementCount(shape.map((dim) => (typeof dim === 'string' || dim < 0 ? 1 : dim)));
-    return sum + elements * (elementTypes[type].bytes || textBytes);
-  }, 0);
 }
 
 function isNamed(dim: number | string | undefined): dim is string {

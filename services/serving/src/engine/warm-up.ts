@@ -1,7 +1,8 @@
 import { CodedError } from '@millrace/errors';
 import { gather, isWhole, sliceRows } from '../domain/batch.ts';
 import { type ElementName, elementTypes } from '../domain/element-type.ts';
-import { countsRows, type Feeds, leastBytes, type Signature } from '../domain/signature.ts';
+import { leastMemory, sizeProblem } from '../domain/least-size.ts';
+import { countsRows, type Feeds, type Signature } from '../domain/signature.ts';
 import { elementCount, numbersOf, type Tensor } from '../domain/tensor.ts';
 
 /** What a warm-up found out. */
@@ -14,15 +15,20 @@ export interface WarmUp {
  * Runs a model before anyone waits for it: one row, then two different rows together and each by itself. A model whose
  * answer for a row depends on its neighbours (a softmax over the wrong axis, a mean over the batch) must not be batched,
  * and its signature does not tell. Throws what the first run throws when every size is known, and MODEL_LOAD_FAILED,
- * before anything is built, when inputs or outputs take more than a message can have: nobody could ask it anything.
+ * before anything is built, when nobody could ask it anything or its tensors take too much (see `least-size.ts`).
  */
 export async function warmUp(
   signature: Signature,
   maxMessageBytes: number,
   run: (inputs: Tensor[]) => Promise<Tensor[]>,
 ): Promise<WarmUp> {
-  const rowBytes = Math.max(leastBytes(signature.inputs), leastBytes(signature.outputs));
-  if (rowBytes > maxMessageBytes) throw tooLarge(rowBytes, maxMessageBytes);
+  const problem = sizeProblem(signature, maxMessageBytes);
+  if (problem)
+    throw new CodedError(
+      'failed_precondition',
+      'MODEL_LOAD_FAILED',
+      `the model cannot be loaded: ${problem}`,
+    );
   const batched = countsRows(signature);
   const free = signature.inputs.some((port) =>
     port.shape.slice(batched ? 1 : 0).some((dim) => typeof dim === 'string' || dim < 0),
@@ -34,7 +40,8 @@ export async function warmUp(
     if (free) return { batchable: false };
     throw error;
   }
-  // Requests that fill more than half a message gain nothing from company.
+  // Rows that fill more than half a message gain nothing from company, and many of them would take the memory.
+  const rowBytes = Math.max(leastMemory(signature.inputs), leastMemory(signature.outputs));
   if (!batched || 2 * rowBytes > maxMessageBytes) return { batchable: false };
   try {
     const two = sample(signature, 2, 1);
@@ -94,9 +101,4 @@ function sameRow(together: Tensor | undefined, alone: Tensor, row: number): bool
 function isClose(a: number, b: number): boolean {
   if (Object.is(a, b) || a === b) return true;
   return Math.abs(a - b) <= 1e-6 + 1e-3 * Math.max(Math.abs(a), Math.abs(b));
-}
-
-function tooLarge(bytes: number, maxBytes: number): CodedError {
-  const reason = `its inputs or outputs take at least ${bytes} bytes; allowed: ${maxBytes}`;
-  return new CodedError('failed_precondition', 'MODEL_LOAD_FAILED', `the model cannot be loaded: ${reason}`);
 }
