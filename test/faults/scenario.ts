@@ -12,6 +12,8 @@ export interface Outcome {
   readonly doubled: number;
   /** Whatever else does not hold, in words; at most a few. */
   readonly breaches: readonly string[];
+  /** Why the fault did not meet its moment, so that nothing was tested; says nothing about what must hold. */
+  readonly missed?: string | undefined;
 }
 
 /** One fault and what must hold in spite of it. One file each in `scenarios/`, named by its number and name. */
@@ -44,6 +46,7 @@ export const isSound = ({ lost, doubled, breaches }: Outcome): boolean =>
 /** What the run and the control say together; empty when all is well. */
 export function problemsOf(run: Outcome, control: Outcome): string[] {
   const problems = run.breaches.slice(0, 5);
+  if (run.missed !== undefined) problems.push(`${run.missed}, so nothing was tested`);
   if (run.checked === 0) problems.push('nothing was checked');
   if (run.lost > 0) problems.push(`${run.lost} of ${run.checked} acknowledged operations are lost`);
   if (run.doubled > 0) problems.push(`${run.doubled} operations took effect twice`);

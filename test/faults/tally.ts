@@ -30,6 +30,7 @@ export function together(outcomes: readonly Outcome[]): Outcome {
     lost: sum((one) => one.lost),
     doubled: sum((one) => one.doubled),
     breaches: outcomes.flatMap((one) => one.breaches),
+    missed: outcomes.find((one) => one.missed !== undefined)?.missed,
   };
 }
 
@@ -37,4 +38,12 @@ export function together(outcomes: readonly Outcome[]): Outcome {
 export async function repeated(times: number, control: () => Promise<Outcome>): Promise<Outcome> {
   const outcome = await control();
   return isSound(outcome) && times > 1 ? repeated(times - 1, control) : outcome;
+}
+
+/** A run whose fault must meet a moment: done again until it did, at most so often. What any of them found counts. */
+export async function untilMet(times: number, run: () => Promise<Outcome>): Promise<Outcome> {
+  const outcome = await run();
+  if (outcome.missed === undefined || times === 1) return outcome;
+  const next = await untilMet(times - 1, run);
+  return { ...together([outcome, next]), missed: next.missed };
 }
