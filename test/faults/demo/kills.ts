@@ -9,7 +9,7 @@ export interface Kill {
   readonly victim: ServiceName | 'nats';
   /** The line of the example after which it happens. */
   readonly after: RegExp;
-  /** A step of the training that must be running too; `run` counts the pipeline's runs from 1. */
+  /** A step of the training that must have begun too; `run` counts the pipeline's runs from 1. */
   readonly step?: { readonly name: string; readonly run: number };
 }
 
@@ -69,7 +69,10 @@ async function strike({ suite }: Game, victim: Kill['victim'], awayMs: number): 
   await suite.service(victim).restart();
 }
 
-/** Waits until a step of the n-th run is running; false when that run ended without. */
+/**
+ * Waits until a step of the n-th run is running, or was: where what was killed before took long to come back, it may be
+ * over. False when that run ended without.
+ */
 async function stepRuns(game: Game, step: { readonly name: string; readonly run: number }): Promise<boolean> {
   const { pipelineRuns, parent } = game.millrace;
   while (!game.over) {
@@ -79,7 +82,7 @@ async function stepRuns(game: Game, step: { readonly name: string; readonly run:
       if (run) {
         const { tasks } = await pipelineRuns.listTasks({ parent: run.name, pageSize: 100 });
         const mine = tasks.filter((task) => task.step === step.name);
-        if (mine.some((task) => task.state === TaskState.RUNNING)) return true;
+        if (mine.some((task) => task.state >= TaskState.RUNNING)) return true;
         if (run.endTime) return false;
       }
     } catch {
