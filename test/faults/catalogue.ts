@@ -31,7 +31,7 @@ export async function play(scenario: Scenario, seed: number): Promise<Report> {
   const seconds = () => (performance.now() - begun) / 1000;
   const skipped = await scenario.missing?.();
   if (skipped !== undefined) return { scenario, seconds: seconds(), skipped, problems: [] };
-  const limitMs = scenario.limitMs ?? 90_000;
+  const limitMs = scenario.limitMs ?? 150_000;
   try {
     const both = async () => {
       const run = await scenario.run(createChance(seed));

@@ -134,7 +134,7 @@ export async function isOver({ pipelineRuns }: Millrace, name: string): Promise<
 }
 
 /** Waits for a run's end. */
-export const finished = (millrace: Millrace, name: string, timeoutMs = 40_000): Promise<PipelineRun> =>
+export const finished = (millrace: Millrace, name: string, timeoutMs = 60_000): Promise<PipelineRun> =>
   until(() => isOver(millrace, name), { timeoutMs, what: `the end of ${name}` });
 
 /** The tasks of a run. */

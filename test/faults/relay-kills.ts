@@ -42,7 +42,7 @@ export async function killRelay(chance: Chance, { point, between }: RelayKills):
     await using _ = await startService('tracking', place);
     await load?.stop();
     // What is lost on purpose is not worth a long wait.
-    return await batchesInStream(load!, bus, { lagMs: between ? 5_000 : 30_000 });
+    return await batchesInStream(load!, bus, { ...(between ? { lagMs: 5_000 } : {}) });
   } finally {
     await load?.stop();
     load?.close();
@@ -72,6 +72,6 @@ export async function outlastWindow(bus: Bus): Promise<void> {
         (error: unknown) => String(error).includes('wrong last sequence'),
       );
     },
-    { what: `${name} forgetting ${msgID}` },
+    { what: `${name} forgetting ${msgID}`, timeoutMs: 30_000 },
   );
 }

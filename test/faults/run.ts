@@ -64,6 +64,6 @@ function tell(report: Report): void {
   for (const problem of problems) console.log(`    ${problem.replaceAll('\n', '\n    ')}`);
 }
 
-function limitOf({ limitMs = 90_000 }: Scenario): number {
+function limitOf({ limitMs = 150_000 }: Scenario): number {
   return limitMs;
 }

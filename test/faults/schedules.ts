@@ -72,10 +72,13 @@ export async function missTimes(outages: readonly Outage[], kills: number, chanc
 /** Waits until all times before this one are decided. */
 async function decided({ millrace }: Workshop, id: string, timeMs: number): Promise<void> {
   const name = `${millrace.parent}/schedules/${id}`;
-  await until(async () => {
-    const { schedule } = await millrace.schedules.getSchedule({ name });
-    return schedule?.nextTime && timestampMs(schedule.nextTime) > timeMs;
-  });
+  await until(
+    async () => {
+      const { schedule } = await millrace.schedules.getSchedule({ name });
+      return schedule?.nextTime && timestampMs(schedule.nextTime) > timeMs;
+    },
+    { what: `all times of ${id} being decided`, timeoutMs: 30_000 },
+  );
 }
 
 /** The schedules and times of the runs that were started for the time of the outage. */

@@ -35,7 +35,7 @@ export async function lastInStream(bus: Bus, context: Context): Promise<number> 
 }
 
 export interface CompareOptions {
-  /** How long the stream may lag, in milliseconds. @default 30000 */
+  /** How long the stream may lag, in milliseconds. @default 60000 */
   readonly lagMs?: number;
   /** A stream that was refilled holds everything, in another order. @default true */
   readonly ordered?: boolean;
@@ -47,7 +47,7 @@ export async function batchesInStream(
   bus: Bus,
   options: CompareOptions = {},
 ): Promise<Outcome> {
-  const end = performance.now() + (options.lagMs ?? 30_000);
+  const end = performance.now() + (options.lagMs ?? 60_000);
   for (;;) {
     const events = (await readEvents(bus, 'tracking')).filter(({ type }) => type === metricsLogged.type);
     const held = events.map(({ data }) => fromBinary(metricsLogged.schema, data).batch);

@@ -29,7 +29,7 @@ export interface ServiceOptions {
   readonly dataDir?: string;
   /** @default a free one, kept over restarts */
   readonly port?: number;
-  /** How long it may take until it is ready. @default 20000 */
+  /** How long it may take until it is ready. @default 40000 */
   readonly readyMs?: number;
   /** Ends or freezes it at a named point of its first life; after a restart it passes by. */
   readonly race?: Race;
@@ -83,7 +83,7 @@ export async function startService(name: ServiceName, options: ServiceOptions = 
     if (started.pid) release = protect('process', started.pid);
     if (race) createInterface({ input: started.stderr }).on('line', tellIf(reachedLine(race), tellReached));
     try {
-      await waitReady(name, started, logs, options.readyMs ?? 20_000);
+      await waitReady(name, started, logs, options.readyMs ?? 40_000);
     } catch (error) {
       await end('SIGKILL');
       throw error;

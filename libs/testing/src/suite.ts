@@ -42,7 +42,7 @@ export async function startSuite(options: SuiteOptions = {}): Promise<TestSuite>
   try {
     await Promise.all(
       names.map(async (name) => {
-        const service = { env, port: ports.get(name)!, dataDir: join(folder.path, name), readyMs: 40_000 };
+        const service = { env, port: ports.get(name)!, dataDir: join(folder.path, name) };
         running.set(name, await startService(name, service));
       }),
     );

@@ -32,7 +32,7 @@ export async function readRecord(
 }
 
 /** How long a stream may lag behind its record, in milliseconds. */
-const lagMs = 15_000;
+const lagMs = 60_000;
 
 /** Compares each stream with the record it is a copy of: what is missing, what came twice, what came out of order. */
 export async function streamFaults(millrace: Millrace, natsUrl: string): Promise<Record<string, string[]>> {

@@ -14,7 +14,7 @@ async function killPublishedTo(
   progress: () => number | Promise<number>,
 ): Promise<void> {
   const before = await progress();
-  await until(async () => (await progress()) > before, { what: 'something published', timeoutMs: 20_000 });
+  await until(async () => (await progress()) > before, { what: 'something published', timeoutMs: 30_000 });
   await sleep(chance.between(0, 150));
   await nats.kill();
   await nats.restart();

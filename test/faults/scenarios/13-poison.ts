@@ -10,6 +10,8 @@ import { tally } from '../tally.ts';
 const { datasetInputLogged } = trackingEvents;
 const runs = 24;
 const poisons = 6;
+/** How long what must come may take. */
+const timeoutMs = 30_000;
 const reason = 'the disk of the catalogue is gone';
 
 /** A consumer of the test that cannot handle some events until it is repaired. */
@@ -43,13 +45,16 @@ async function poison(chance: Chance, swallows: boolean): Promise<Outcome> {
   try {
     const logged = await logInputs(millrace, nats, chance, broken);
     const shouldFail = broken.size;
-    await until(() => desk.handled.length >= runs - shouldFail, { what: 'the others being handled' });
-    const edges = Promise.all(logged.map((run) => until(() => hasLineage(millrace, run))));
+    await until(() => desk.handled.length >= runs - shouldFail, {
+      what: 'the others being handled',
+      timeoutMs,
+    });
+    const edges = Promise.all(logged.map((run) => until(() => hasLineage(millrace, run), { timeoutMs })));
     await edges.catch((error) => breaches.push(`the registry does not get on: ${error}`));
     if (!swallows) breaches.push(...(await judgeLetters(bus, shouldFail)));
     broken.clear();
     await redrive(bus, { durable: 'desk' });
-    await until(() => desk.handled.length >= runs, { timeoutMs: swallows ? 500 : 15_000 }).catch(() => {});
+    await until(() => desk.handled.length >= runs, { timeoutMs: swallows ? 500 : timeoutMs }).catch(() => {});
     // Time for what should not come.
     await sleep(300);
     const outcome = tally(logged, desk.handled);
@@ -100,7 +105,7 @@ async function judgeLetters(bus: Bus, unhandled: number): Promise<string[]> {
         const found = await listDeadLetters(bus, { durable });
         return found.length >= wanted && found;
       },
-      { what: `${wanted} dead letters of ${durable}` },
+      { what: `${wanted} dead letters of ${durable}`, timeoutMs },
     );
     if (letters.length > wanted) breaches.push(`${durable}: ${letters.length} dead letters, not ${wanted}`);
     const undecodable = letters.filter(({ code }) => code === 'EVENT_UNDECODABLE');

@@ -40,7 +40,7 @@ async function holdUp(maxInFlight: number): Promise<Outcome> {
     if (lag.waiting + lag.unanswered < waiting - limit * 2)
       breaches.push(`${waiting} events wait, the consumer tells of ${lag.waiting} and ${lag.unanswered}`);
     slow = false;
-    await until(() => new Set(handled).size >= published.length, { timeoutMs: 30_000 }).catch(() => {});
+    await until(() => new Set(handled).size >= published.length, { timeoutMs: 60_000 }).catch(() => {});
     if (most > limit) breaches.push(`${most} events at a time, not ${limit}`);
     if (lag.unanswered > limit) breaches.push(`${lag.unanswered} events were given out, not ${limit}`);
     if (grown > mayGrowMb) breaches.push(`the memory of NATS grew by ${Math.round(grown)} MiB`);
