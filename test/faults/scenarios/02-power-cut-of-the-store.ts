@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fromBinary } from '@bufbuild/protobuf';
 import { trackingEvents } from '@millrace/contracts';
-import { missingDisk, missingStrace, spoilSync, startDisk, startService } from '@millrace/testing';
+import { missingDisk, missingStrace, spoilSync, startDisk, startService, until } from '@millrace/testing';
 import { answers, readPoints, startBatchLoad } from '../batch-load.ts';
 import { readRecord } from '../demo/records.ts';
 import type { Chance, Outcome, Scenario } from '../scenario.ts';
@@ -21,6 +21,7 @@ async function cutUnderLoad(chance: Chance, lies = false): Promise<Outcome> {
   await using _ = lies ? await spoilSync(before.pid, 'lies') : undefined;
   const load = await startBatchLoad(before);
   try {
+    await until(() => load.acknowledged.size > 0, { what: 'an acknowledgement', timeoutMs: 30_000 });
     await sleep(chance.between(1_000, 3_000));
     await before.kill9();
     const stopped = load.stop();
