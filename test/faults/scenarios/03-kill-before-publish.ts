@@ -1,6 +1,7 @@
 import { killRelay } from '../relay-kills.ts';
 import type { Scenario } from '../scenario.ts';
 import { forgetBacklog } from '../streams.ts';
+import { repeated } from '../tally.ts';
 
 export const scenario: Scenario = {
   number: 3,
@@ -9,8 +10,10 @@ export const scenario: Scenario = {
   run: (chance) => killRelay(chance, { point: 'relay.before-publish' }),
   // A relay that remembers an event as published before it is.
   control: (chance) =>
-    killRelay(chance, {
-      point: 'relay.before-publish',
-      between: (tracking) => forgetBacklog(tracking, 'tracking'),
-    }),
+    repeated(3, () =>
+      killRelay(chance, {
+        point: 'relay.before-publish',
+        between: (tracking) => forgetBacklog(tracking, 'tracking'),
+      }),
+    ),
 };

@@ -1,5 +1,6 @@
 import { killRelay, outlastWindow } from '../relay-kills.ts';
 import type { Scenario } from '../scenario.ts';
+import { repeated } from '../tally.ts';
 
 export const scenario: Scenario = {
   number: 4,
@@ -8,5 +9,7 @@ export const scenario: Scenario = {
   run: (chance) => killRelay(chance, { point: 'relay.after-publish' }),
   // A stream that does not know the ids of what it holds.
   control: (chance) =>
-    killRelay(chance, { point: 'relay.after-publish', between: (_, bus) => outlastWindow(bus) }),
+    repeated(3, () =>
+      killRelay(chance, { point: 'relay.after-publish', between: (_, bus) => outlastWindow(bus) }),
+    ),
 };
