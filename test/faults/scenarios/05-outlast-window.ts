@@ -8,7 +8,7 @@ import { readRecord } from '../demo/records.ts';
 import { outlastWindow } from '../relay-kills.ts';
 import type { Chance, Outcome, Scenario } from '../scenario.ts';
 import { readEvents } from '../streams.ts';
-import { tally } from '../tally.ts';
+import { tally, untilMet } from '../tally.ts';
 
 const { runCreated } = trackingEvents;
 const { triggerFired } = pipelinesEvents;
@@ -21,9 +21,10 @@ interface Effects {
 
 /**
  * Creates runs, kills tracking where it has published that and not remembered it, and starts it again when the stream
- * has forgotten what it holds; undefined when nothing was published twice. A trigger of the orchestrator listens, and beside it a handler that is not idempotent.
+ * has forgotten what it holds. Not every kill leaves something to publish twice. A trigger of the orchestrator listens, and
+ * beside it a handler that is not idempotent.
  */
-async function publishTwice(chance: Chance): Promise<Effects | undefined> {
+async function publishTwice(chance: Chance): Promise<Effects> {
   await using nats = await startNats();
   await using folder = tempDir('millrace-window-');
   const env = { NATS_URL: nats.url, LOG_LEVEL: 'warn' };
@@ -47,34 +48,32 @@ async function publishTwice(chance: Chance): Promise<Effects | undefined> {
     await outlastWindow(bus);
     await using _ = await startService('tracking', place);
     const runs = await created;
-    const looking = until(
-      async () => {
-        const events = (await readEvents(bus, 'tracking')).filter(({ type }) => type === runCreated.type);
-        const about = new Set(events.map(({ resource }) => resource));
-        // The relay begins again with the batch that it does not know to be published.
-        const isTwice = new Set(events.map(({ id }) => id)).size < events.length;
-        return isTwice && runs.every((run) => about.has(run)) && events.map(({ id }) => id);
-      },
-      { what: 'all runs in the stream, some twice', timeoutMs: 12_000 },
+    const look = async () => {
+      const events = (await readEvents(bus, 'tracking')).filter(({ type }) => type === runCreated.type);
+      const about = new Set(events.map(({ resource }) => resource));
+      return runs.every((run) => about.has(run)) && events.map(({ id }) => id);
+    };
+    await until(look, { what: 'all runs in the stream', timeoutMs: 30_000 });
+    // The relay begins again with the batch that it does not know to be published.
+    const someTwice = async () => {
+      const ids = await look();
+      return ids && new Set(ids).size < ids.length;
+    };
+    const missed = await until(someTwice, { timeoutMs: 5_000 }).then(
+      () => undefined,
+      () => 'nothing was published twice',
     );
-    const held = await looking.catch(() => undefined);
-    if (!held) return undefined;
-    await until(() => delivered.length >= held.length);
-    await until(() => isIdle(bus, `pipelines-trigger-${runCreated.type.replaceAll('.', '_')}`));
-    return compare(held, delivered, await answers(millrace));
+    const isDone = () => isIdle(bus, `pipelines-trigger-${runCreated.type.replaceAll('.', '_')}`);
+    await until(isDone, { what: 'the trigger having answered', timeoutMs: 30_000 });
+    const held = await until(look);
+    await until(() => delivered.length >= held.length, { what: 'all deliveries', timeoutMs: 30_000 });
+    const effects = { ...tally(held, await answers(millrace)), missed };
+    return { effects, deliveries: tally(held, delivered) };
   } finally {
     await counting.stop();
     await bus.close();
     millrace.close();
   }
-}
-
-function compare(
-  held: readonly string[],
-  delivered: readonly string[],
-  answered: readonly string[],
-): Effects {
-  return { effects: tally(held, answered), deliveries: tally(held, delivered) };
 }
 
 /** Every new run is shown to it; the first starts a run of a pipeline, the others come while it cools down. */
@@ -126,27 +125,19 @@ async function answers(millrace: Millrace): Promise<string[]> {
   return record.map(({ data }) => fromBinary(triggerFired.schema, data).eventId);
 }
 
-/** Not every kill leaves something to publish twice; then there is another. */
-async function untilTwice(chance: Chance): Promise<Effects> {
-  for (let kill = 1; kill <= 5; kill++) {
-    const effects = await publishTwice(chance);
-    if (effects) return effects;
-  }
-  throw new Error('nothing was published twice after five kills');
-}
-
-let deliveries: Outcome | undefined;
+let deliveries = tally([], []);
 
 export const scenario: Scenario = {
   number: 5,
   name: 'kill -9 of tracking after a publish, away for longer than the stream knows ids',
   invariant: 'the stream may hold an event twice, a trigger answers it once',
-  limitMs: 150_000,
-  run: async (chance) => {
-    const outcome = await untilTwice(chance);
-    deliveries = outcome.deliveries;
-    return outcome.effects;
-  },
+  limitMs: 200_000,
+  run: (chance) =>
+    untilMet(5, async () => {
+      const outcome = await publishTwice(chance);
+      deliveries = outcome.deliveries;
+      return outcome.effects;
+    }),
   // A handler that is not idempotent, beside the trigger.
-  control: async (chance) => deliveries ?? (await untilTwice(chance)).deliveries,
+  control: async () => deliveries,
 };
