@@ -15,7 +15,7 @@ import {
 import { type BridgeOptions, startBridge } from '../bridge.ts';
 import { readRecord } from '../demo/records.ts';
 import type { Chance, Outcome, Scenario } from '../scenario.ts';
-import { tally } from '../tally.ts';
+import { repeated, tally, untilMet } from '../tally.ts';
 
 const { aliasMoved } = registryEvents;
 const movesOfEach = 15;
@@ -45,9 +45,10 @@ async function reorder(chance: Chance, deform?: BridgeOptions['deform']): Promis
     .filter(({ data }) => fromBinary(aliasMoved.schema, data).previousVersion !== 0)
     .map(({ id }) => id);
   const started = () => startedMoves(far.millrace);
-  await until(async () => (await started()).length >= moves, { timeoutMs: 30_000 }).catch(() => {});
-  // Time for loading, and for what should not come.
-  await until(() => allServe(far.millrace, deployments), { timeoutMs: 5_000 }).catch(() => {});
+  await until(async () => (await started()).length >= moves, { timeoutMs: 60_000 }).catch(() => {});
+  // Time for loading, and for what should not come; what was spoiled on purpose is not worth a long wait.
+  const timeoutMs = deform ? 5_000 : 30_000;
+  await until(() => allServe(far.millrace, deployments), { timeoutMs }).catch(() => {});
   await sleep(500);
   const outcome = tally(expected, await started());
   const breaches = [...outcome.breaches];
@@ -57,8 +58,7 @@ async function reorder(chance: Chance, deform?: BridgeOptions['deform']): Promis
   }
   await bridge.stop();
   const overtaken = bridge.carried.filter((seq, i) => seq < (bridge.carried[i - 1] ?? 0)).length;
-  if (overtaken === 0) breaches.push('no message was overtaken');
-  return { ...outcome, breaches };
+  return { ...outcome, breaches, missed: overtaken === 0 ? 'no message was overtaken' : undefined };
 }
 
 /** A deployment that follows each alias. */
@@ -100,6 +100,7 @@ export const scenario: Scenario = {
   number: 12,
   name: 'messages come up to a second late, overtaken by up to 50 others',
   invariant: 'deployments end with the version their alias names; each move starts one run',
-  run: (chance) => reorder(chance),
-  control: (chance) => reorder(chance, byArrival()),
+  run: (chance) => untilMet(3, () => reorder(chance)),
+  // The last move of each alias may come last all the same.
+  control: (chance) => repeated(4, () => reorder(chance, byArrival())),
 };
