@@ -17,7 +17,7 @@ import {
   type Workshop,
 } from '../pipelines.ts';
 import type { Chance, Outcome, Scenario } from '../scenario.ts';
-import { together } from '../tally.ts';
+import { repeated, together } from '../tally.ts';
 
 const steps = 30;
 /** A machine may be so slow in starting an orchestrator that a graph has few lives. */
@@ -71,7 +71,7 @@ async function liveUntil(at: Workshop, race: Race, name: string): Promise<boolea
   const dying = service.reached.then(() => {
     reached = true;
   });
-  const ended = until(async () => reached || (await isOver(at.millrace, name)), { timeoutMs: 40_000 });
+  const ended = until(async () => reached || (await isOver(at.millrace, name)), { timeoutMs: 60_000 });
   await Promise.race([dying, ended]).finally(() => service.kill9());
   return reached;
 }
@@ -129,16 +129,20 @@ export const scenario: Scenario = {
     return together(outcomes);
   },
   // The parent of all steps is what lets them go on: without it they are begun again.
-  async control(chance) {
-    await using at = await startWorkshop();
-    const name = await launchGraph(at, chance);
-    const [line = ''] = await until(() => linesOf(at, 'starts').length > 2 && linesOf(at, 'starts'));
-    process.kill(supervisorOf(Number(line.split(' ')[3])), 'SIGKILL');
-    await at.service.kill9();
-    await at.service.restart();
-    return await check(at, name);
-  },
+  control: (chance) => repeated(3, () => orphanSteps(chance)),
 };
+
+async function orphanSteps(chance: Chance): Promise<Outcome> {
+  await using at = await startWorkshop();
+  const name = await launchGraph(at, chance);
+  // The newest one: earlier ones may have ended, and tell of no parent.
+  const newest = () => linesOf(at, 'starts').at(-1)?.split(' ')[3];
+  const supervisor = await until(() => linesOf(at, 'starts').length > 2 && supervisorOf(Number(newest())));
+  process.kill(supervisor, 'SIGKILL');
+  await at.service.kill9();
+  await at.service.restart();
+  return await check(at, name);
+}
 
 /** Commits are many, and the first ones are the leases'. */
 const nthOf = (point: string, chance: Chance) =>
