@@ -47,7 +47,7 @@ async function killed(at: Workshop, chance: Chance, both: boolean): Promise<Outc
     steps: Array.from({ length: steps }, (_, i) => shell(at, `s${i}`, script, { command })),
   });
   const wanted = chance.between(1, steps);
-  await until(() => linesOf(at, pipeline).length >= wanted, { everyMs: 2, timeoutMs: 20_000 });
+  await until(() => linesOf(at, pipeline).length >= wanted, { everyMs: 2, timeoutMs: 40_000 });
   writeFileSync(join(at.marks.path, `${pipeline}.go`), '');
   const begun = startsOf(at, pipeline);
   process.kill(supervisorOf(begun[0]!.pid), 'SIGKILL');
@@ -110,7 +110,8 @@ export const scenario: Scenario = {
     await using at = await startWorkshop({ LEASE_MS: String(leaseMs) });
     const name = await launch(at.millrace, 'again', { steps: [shell(at, 's', script)] });
     for (let attempt = 1; attempt <= 4; attempt++) {
-      const start = await until(() => startsOf(at, 'again').find((one) => one.attempt === attempt));
+      const next = () => startsOf(at, 'again').find((one) => one.attempt === attempt);
+      const start = await until(next, { what: `attempt ${attempt}`, timeoutMs: 30_000 });
       process.kill(supervisorOf(start.pid), 'SIGKILL');
     }
     await finished(at.millrace, name);
