@@ -16,3 +16,17 @@ export function damageOf(service: Pick<TestService, 'dataDir' | 'name'>): string
     db.close();
   }
 }
+
+/** Whether a process keeps others from writing to the file of a service: for longer than any write takes. */
+export function isLocked(service: Pick<TestService, 'dataDir' | 'name'>): boolean {
+  const db = new DatabaseSync(storeFileOf(service), { timeout: 500 });
+  try {
+    db.exec('BEGIN IMMEDIATE; ROLLBACK');
+    return false;
+  } catch (error) {
+    if (!String(error).includes('locked')) throw error;
+    return true;
+  } finally {
+    db.close();
+  }
+}

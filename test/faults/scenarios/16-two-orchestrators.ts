@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AttemptState } from '@millrace/contracts/pipelines';
-import { tempDir, until } from '@millrace/testing';
+import { type TestService, tempDir, until } from '@millrace/testing';
 import {
   attemptsIn,
   endsOf,
@@ -15,6 +15,7 @@ import {
   tasksOf,
 } from '../pipelines.ts';
 import type { Chance, Outcome, Scenario } from '../scenario.ts';
+import { isLocked } from '../store-file.ts';
 import { tally, untilMet } from '../tally.ts';
 
 const steps = 24;
@@ -45,7 +46,7 @@ async function freezeInTurn(chance: Chance): Promise<Outcome> {
     const started = () =>
       linesOf(at, 'starts').filter((line) => line.includes(` ${awake.service.dataDir}/`)).length;
     const before = started();
-    frozen.service.pause();
+    await freeze(frozen.service, at.service);
     await sleep(leaseMs + chance.between(500, 1000));
     await until(async () => started() > before || (await isOver(awake.millrace, name)), {
       timeoutMs: 40_000,
@@ -65,6 +66,18 @@ async function freezeInTurn(chance: Chance): Promise<Outcome> {
   for (const task of double) problems.push(`${keyOf(task)} has not one SUCCEEDED attempt`);
   const missed = takeovers === 0 ? 'nothing was taken over' : undefined;
   return { ...counts, breaches: problems, missed };
+}
+
+/** Freezes a replica, but not in the middle of a write: it would keep the store's file locked, and nobody could take over. */
+async function freeze(replica: TestService, store: TestService): Promise<void> {
+  const isFrozen = async () => {
+    replica.pause();
+    await sleep(50);
+    if (!isLocked(store)) return true;
+    replica.resume();
+    return false;
+  };
+  await until(isFrozen, { what: 'a freeze between two writes', timeoutMs: 30_000 });
 }
 
 export const scenario: Scenario = {
