@@ -11,7 +11,7 @@ export async function insist<T>(call: () => Promise<T>): Promise<T> {
     try {
       return await call();
     } catch (error) {
-      const away = isCoded(error, 'unavailable') || isCoded(error, 'cancelled');
+      const away = ['unavailable', 'deadline_exceeded', 'cancelled'].some((kind) => isCoded(error, kind));
       if (!away || Date.now() > end) throw error;
       await sleep(20);
     }

@@ -28,7 +28,7 @@ export interface Scenario {
   readonly fast?: boolean;
   /** Compares speeds, so nothing else may run beside it. */
   readonly alone?: boolean;
-  /** The longest it may take, its control included. @default 150000 */
+  /** The longest it may take on a machine with nothing else to do, its control included. @default 90000 */
   readonly limitMs?: number;
   /** Why it cannot run on this machine; undefined when it can. */
   readonly missing?: () => Promise<string | undefined>;
