@@ -24,9 +24,12 @@ import {
 } from '../feature-load.ts';
 import { insist } from '../insist.ts';
 import type { Chance, Outcome, Scenario } from '../scenario.ts';
+import { repeated } from '../tally.ts';
 
 const writers = 8;
 const batchRows = 5;
+/** A machine may be slow in coming to a race point; a life without it is killed at any moment, which tests less. */
+const mostLifeMs = 20_000;
 
 /**
  * Writers push readings while the feature store is killed between what it writes offline and what it brings online: of
@@ -58,7 +61,7 @@ async function killBetween(chance: Chance, knows: boolean): Promise<Outcome> {
     await using service = (await starting.catch(diedEarly)) ?? null;
     await act();
     if (!service) return;
-    await (race ? Promise.race([service.reached, sleep(4000)]) : sleep(chance.between(50, 500)));
+    await (race ? Promise.race([service.reached, sleep(mostLifeMs)]) : sleep(chance.between(50, 500)));
     await service.kill9();
   };
   const kill = (point: string, most: number): Race => ({
@@ -92,8 +95,8 @@ async function killBetween(chance: Chance, knows: boolean): Promise<Outcome> {
       });
       await live(chance.pick([undefined, kill('documents.after-commit', 40)]), async () => {});
       await live(kill('features.job-begun', 1), async () => {
-        await asked;
-        asked = materialize(millrace, 'materialization');
+        // Not waited for: a job of the new version may be the one that is killed.
+        asked = asked.then(() => materialize(millrace, 'materialization'));
       });
     }
     await using last = await startService('feature-store', options);
@@ -164,5 +167,5 @@ export const scenario: Scenario = {
   name: 'kill -9 of the feature store between its offline and its online writes',
   invariant: 'each row counts once, online equals offline at any time, nothing from the future',
   run: (chance) => killBetween(chance, true),
-  control: (chance) => killBetween(chance, false),
+  control: (chance) => repeated(3, () => killBetween(chance, false)),
 };
