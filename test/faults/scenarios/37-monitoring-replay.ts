@@ -1,8 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { streamOf } from '@millrace/contracts';
-import { Comparison, DriftMethod, Task } from '@millrace/contracts/monitoring';
+import {
+  Comparison,
+  DriftMethod,
+  type LogGroundTruthRequestSchema,
+  Task,
+} from '@millrace/contracts/monitoring';
 import { servingEvents } from '@millrace/contracts/serving-events';
 import { type Bus, connectBus, ensureStream, publish } from '@millrace/events';
 import { connect, type Millrace, toBatch } from '@millrace/sdk';
@@ -170,18 +176,11 @@ async function play(millrace: Millrace, bus: Bus, chance: Chance): Promise<void>
         knownTime: timestampFromMs(firstMs + hour * hourMs + batch * 60_000),
         requestId: idOf({ hour, batch }),
       };
-      await until(
-        () =>
-          millrace.monitoring.logGroundTruth(request).then(
-            () => true,
-            () => false,
-          ),
-        { timeoutMs: 30_000 },
-      );
+      await label(millrace, request);
     }
   }
   // Labels of the day after end every wait for labels.
-  await millrace.monitoring.logGroundTruth({
+  await label(millrace, {
     deployment: deploymentOf(millrace),
     inferenceIds: ['none'],
     labels: [{ kind: { case: 'doubleValue', value: 0 } }],
@@ -189,6 +188,10 @@ async function play(millrace: Millrace, bus: Bus, chance: Chance): Promise<void>
     requestId: 'end',
   });
 }
+
+/** Tells what was true, over a kill and a restart. */
+const label = ({ monitoring }: Millrace, request: MessageInitShape<typeof LogGroundTruthRequestSchema>) =>
+  until(() => monitoring.logGroundTruth(request), { timeoutMs: 60_000, what: 'labels that are taken' });
 
 /** Makes the service's consumers forget how far they came. */
 async function forget(bus: Bus): Promise<void> {
@@ -200,12 +203,12 @@ async function forget(bus: Bus): Promise<void> {
 async function settled(millrace: Millrace, bus: Bus) {
   for (;;) {
     const before = await until(() => lookAt(millrace, bus), {
-      timeoutMs: 40_000,
+      timeoutMs: 60_000,
       everyMs: 100,
       what: 'all reports',
     });
     await sleep(1500);
-    const after = await lookAt(millrace, bus);
+    const after = await lookAt(millrace, bus).catch(() => undefined);
     if (isDeepStrictEqual(before, after)) return before;
   }
 }
