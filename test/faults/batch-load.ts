@@ -33,6 +33,8 @@ export interface BatchLoadOptions {
   readonly runs?: number;
   /** Each client rests that long after each batch, in milliseconds. @default 0 */
   readonly restMs?: number;
+  /** How long a try may take, in milliseconds. @default 5000 */
+  readonly deadlineMs?: number;
   /** Leaves the request id out, so that no try can be told from the one before it. @default false */
   readonly forgetful?: boolean;
 }
@@ -42,7 +44,7 @@ const batchSize = 3;
 
 /** Starts the load once its runs are made. */
 export async function startBatchLoad(options: BatchLoadOptions): Promise<BatchLoad> {
-  const { address, clients = 32, restMs = 0, forgetful = false } = options;
+  const { address, clients = 32, restMs = 0, deadlineMs = 5_000, forgetful = false } = options;
   const millrace = connect({ endpoints: { services: { tracking: address } }, project: 'default' });
   const names = Array.from({ length: options.runs ?? 4 }, async (_, index) => {
     const { run } = await millrace.tracking.createRun({
@@ -67,7 +69,7 @@ export async function startBatchLoad(options: BatchLoadOptions): Promise<BatchLo
     const requestId = forgetful ? '' : `${keyOf(client)}-${batch}`;
     for (;;) {
       try {
-        await millrace.tracking.logBatch({ name, metrics, requestId }, { deadlineMs: 5_000 });
+        await millrace.tracking.logBatch({ name, metrics, requestId }, { deadlineMs });
         for (const step of steps) acknowledged.add(`${keyOf(client)}/${step}`);
         batches.add(batchId(name, requestId));
         return true;

@@ -7,14 +7,14 @@ import type { Chance, Outcome, Scenario } from '../scenario.ts';
 import { tally, together } from '../tally.ts';
 import { begin, dial, frame, missingCounts, openFiles, residentBytes } from '../wire.ts';
 
-const env = { NATS_URL: 'nats://127.0.0.1:1', LOG_LEVEL: 'warn', KEEPALIVE_MS: '6000' };
+const env = { NATS_URL: 'nats://127.0.0.1:1', LOG_LEVEL: 'warn', KEEPALIVE_MS: '9000' };
 /** What the attacks together may cost in memory: what all connections may hold, and as much again for what is on its way. */
 const mostGrowthBytes = 640 * 1024 ** 2;
 
 async function attackUnderLoad(chance: Chance): Promise<Outcome> {
   await using tracking = await startService('tracking', { env });
   const { pid, address } = tracking;
-  const load = await startBatchLoad({ address, clients: 4, restMs: 20 });
+  const load = await startBatchLoad({ address, clients: 4, restMs: 20, deadlineMs: 30_000 });
   const breaches: string[] = [];
   try {
     const [files, before] = [await openFiles(pid), await residentBytes(pid)];
@@ -24,7 +24,7 @@ async function attackUnderLoad(chance: Chance): Promise<Outcome> {
     }, 100);
     const underWay = Object.values(attacks).map(async (attack) => {
       await sleep(chance.between(0, 1_000));
-      return attack(address, 30_000);
+      return attack(address, 60_000);
     });
     breaches.push(...(await Promise.all(underWay)).flat());
     breaches.push(...(await slowButHonest(address)));
@@ -35,7 +35,9 @@ async function attackUnderLoad(chance: Chance): Promise<Outcome> {
     if (most - before > mostGrowthBytes)
       breaches.push(`the memory grew by ${Math.round((most - before) / 1024 ** 2)} MiB`);
     const gone = async () => (await openFiles(pid)) <= files;
-    await until(gone).catch(() => breaches.push('connections of attackers are still open'));
+    await until(gone, { timeoutMs: 60_000 }).catch(() =>
+      breaches.push('connections of attackers are still open'),
+    );
     const found = tally(load.acknowledged, await readPoints(load), load.unanswered);
     return { ...found, breaches: [...breaches, ...load.surprises, ...found.breaches] };
   } finally {
