@@ -3,6 +3,7 @@
  * {@link CrowdOrder}. Told `again`, it says `answered` once each client has had another answer; told `end`, it says
  * {@link CrowdTold} and ends.
  */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isCoded } from '@millrace/errors';
 import { connect } from '@millrace/sdk';
@@ -23,6 +24,8 @@ export interface CrowdTold {
   readonly acknowledged: readonly string[];
   /** Steps that were sent and got no answer, or another. */
   readonly maybe: readonly string[];
+  /** The longest time in which nobody had a turn, between the last two times it was told `again`. */
+  readonly stillMs: number;
 }
 
 /** More steps than a client logs. */
@@ -42,6 +45,9 @@ if (import.meta.main) {
 function startCrowd({ address, run, name, clients }: CrowdOrder) {
   const acknowledged: string[] = [];
   const maybe: string[] = [];
+  const turns = monitorEventLoopDelay({ resolution: 10 });
+  turns.enable();
+  let stillMs = 0;
   const answers = new Array<number>(clients).fill(0);
   let ending = false;
 
@@ -71,15 +77,17 @@ function startCrowd({ address, run, name, clients }: CrowdOrder) {
   const working = Array.from({ length: clients }, (_, number) => client(number));
   return {
     tell: async () => {
+      stillMs = turns.max / 1e6;
       const before = [...answers];
       const all = () => answers.every((count, number) => count > before[number]!);
       await until(all, { what: `an answer for each client of ${name}`, timeoutMs: 60_000 });
+      turns.reset();
       return 'answered';
     },
     end: async (): Promise<CrowdTold> => {
       ending = true;
       await Promise.all(working);
-      return { acknowledged, maybe };
+      return { acknowledged, maybe, stillMs };
     },
   };
 }

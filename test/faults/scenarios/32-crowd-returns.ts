@@ -2,12 +2,13 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startService } from '@millrace/testing';
 import { readPoints, startBatchLoad } from '../batch-load.ts';
 import type { CrowdOrder, CrowdTold } from '../crowd.ts';
 import type { Outcome, Scenario } from '../scenario.ts';
-import { tally } from '../tally.ts';
+import { tally, together } from '../tally.ts';
 
 const processes = 2;
 const clients = 200;
@@ -20,8 +21,17 @@ const mostShare = 0.35;
 /** Puts the clients in step: nothing they draw at random differs. */
 const inStep = ['--import', 'data:text/javascript,Math.random=()=>0.5'];
 
+interface Return {
+  /** What was acknowledged, against what is there. */
+  readonly found: Outcome;
+  /** Where too many came at the same time. */
+  readonly crowded: readonly string[];
+  /** The longest time in which a crowd, or who counts them, had no turn. */
+  readonly stillMs: number;
+}
+
 /** Kills tracking under a crowd and counts who knocks at its door until it is back. */
-async function comeBack(execArgv: readonly string[]): Promise<Outcome> {
+async function comeBack(execArgv: readonly string[]): Promise<Return> {
   await using tracking = await startService('tracking', {
     env: { NATS_URL: 'nats://127.0.0.1:1', LOG_LEVEL: 'warn' },
   });
@@ -34,7 +44,7 @@ async function comeBack(execArgv: readonly string[]): Promise<Outcome> {
   try {
     await Promise.all(crowd.map((one) => ask(one, 'again')));
     await tracking.kill9();
-    const knocks = await countKnocks(Number(address.split(':')[1]), awayMs);
+    const { knocks, countedStillMs } = await countKnocks(Number(address.split(':')[1]), awayMs);
     await tracking.restart();
     await Promise.all(crowd.map((one) => ask(one, 'again')));
     const told = await Promise.all(crowd.map((one) => ask<CrowdTold>(one, 'end')));
@@ -44,13 +54,27 @@ async function comeBack(execArgv: readonly string[]): Promise<Outcome> {
       await readPoints(load),
       [...load.unanswered, ...told.flatMap((one) => one.maybe)],
     );
-    return { ...found, breaches: [...found.breaches, ...spreadOf(knocks)] };
+    const stillMs = Math.max(countedStillMs, ...told.map((one) => one.stillMs));
+    return { found, crowded: spreadOf(knocks), stillMs };
   } finally {
     for (const one of crowd) one.kill('SIGKILL');
     await load.stop();
     load.close();
   }
 }
+
+/** Who had no turn comes with all that was due meanwhile, which tells of the machine and not of the clients: then once more. */
+async function comeBackSpread(tries = 3): Promise<Outcome> {
+  const { found, crowded, stillMs } = await comeBack([]);
+  if (crowded.length > 0 && stillMs > windowMs / 2 && tries > 1)
+    return together([found, await comeBackSpread(tries - 1)]);
+  return withBreaches(found, crowded);
+}
+
+const withBreaches = (found: Outcome, more: readonly string[]): Outcome => ({
+  ...found,
+  breaches: [...found.breaches, ...more],
+});
 
 function startCrowd(order: CrowdOrder, execArgv: readonly string[]): ChildProcess {
   const file = join(import.meta.dirname, '../crowd.ts');
@@ -65,8 +89,10 @@ async function ask<T>(crowd: ChildProcess, word: 'again' | 'end'): Promise<T> {
 }
 
 /** Listens in the place of a service that is away, and turns everybody away. Gives when they came, in milliseconds. */
-async function countKnocks(port: number, forMs: number): Promise<number[]> {
+async function countKnocks(port: number, forMs: number) {
   const knocks: number[] = [];
+  const turns = monitorEventLoopDelay({ resolution: 10 });
+  turns.enable();
   const begun = performance.now();
   const door = createServer((socket) => {
     knocks.push(performance.now() - begun);
@@ -75,7 +101,8 @@ async function countKnocks(port: number, forMs: number): Promise<number[]> {
   await once(door.listen(port, '127.0.0.1'), 'listening');
   await sleep(forMs);
   await new Promise((resolve) => door.close(resolve));
-  return knocks;
+  turns.disable();
+  return { knocks, countedStillMs: turns.max / 1e6 };
 }
 
 /** Says where too many came at the same time, and where nobody came at all. */
@@ -93,6 +120,9 @@ export const scenario: Scenario = {
   name: `${processes * clients} clients lose their service, which is back after ${awayMs / 1000} s`,
   invariant: `at most ${mostShare * 100} % of them come within ${windowMs} ms; all come back, nothing acknowledged is lost`,
   alone: true,
-  run: () => comeBack([]),
-  control: () => comeBack(inStep),
+  run: () => comeBackSpread(),
+  control: async () => {
+    const { found, crowded } = await comeBack(inStep);
+    return withBreaches(found, crowded);
+  },
 };
