@@ -10,6 +10,7 @@ import {
   startDisk,
   startService,
   type TestService,
+  until,
 } from '@millrace/testing';
 import { answers, readPoints, startBatchLoad } from '../batch-load.ts';
 import type { Chance, Outcome, Scenario } from '../scenario.ts';
@@ -23,7 +24,7 @@ const dataDir = (root: string) => join(root, 'data');
 const portOf = ({ address }: TestService) => Number(address.split(':')[1]);
 
 /** Waits for a service to end by itself, as one must whose disk failed; says what it did instead. */
-async function endOf(service: TestService, mostMs = 8_000): Promise<string[]> {
+async function endOf(service: TestService, mostMs = 30_000): Promise<string[]> {
   const late = sleep(mostMs, 'it runs on' as const, { ref: false });
   const code = await Promise.race([service.ended(), late]);
   await service.kill9();
@@ -36,9 +37,10 @@ async function failUnderLoad(chance: Chance, fault: SyncFault): Promise<Outcome>
   await using before = await startService('tracking', { env, dataDir: dataDir(disk.path) });
   const load = await startBatchLoad(before);
   try {
+    await until(() => load.acknowledged.size > 0, { what: 'an acknowledgement' });
     await sleep(chance.between(300, 1_500));
     const failing = await spoilSync(before.pid, fault);
-    const breaches = await endOf(before, fault === 'lies' ? 2_000 : 8_000);
+    const breaches = await endOf(before, fault === 'lies' ? 2_000 : undefined);
     await failing.stop();
     const stopped = load.stop();
     await using rebooted = await disk.cut();
