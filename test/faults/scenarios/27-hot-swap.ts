@@ -3,6 +3,7 @@ import { until } from '@millrace/testing';
 import { type SwapOptions, swapUnderLoad } from '../../e2e/hot-swap.ts';
 import type { Chance, Outcome, Scenario } from '../scenario.ts';
 import { startServingSuite } from '../serving-suite.ts';
+import { repeated } from '../tally.ts';
 
 const unloaded = 'millrace.serving.model.unloaded.v1';
 
@@ -39,12 +40,14 @@ export const scenario: Scenario = {
   run: (chance) => swap(() => ({ order: orderOf(chance, 12) })),
   // Swapped as one does by hand: the old one is unloaded, then the new one is loaded.
   control: () =>
-    swap(({ registry, inference }) => ({
-      order: [2],
-      swap: async (alias, version) => {
-        await inference.repositoryModelUnload({ modelName: 'swapped' });
-        await registry.setAlias({ name: alias, version });
-        await inference.repositoryModelLoad({ modelName: 'swapped' });
-      },
-    })),
+    repeated(3, () =>
+      swap(({ registry, inference }) => ({
+        order: [2],
+        swap: async (alias, version) => {
+          await inference.repositoryModelUnload({ modelName: 'swapped' });
+          await registry.setAlias({ name: alias, version });
+          await inference.repositoryModelLoad({ modelName: 'swapped' });
+        },
+      })),
+    ),
 };
