@@ -116,7 +116,7 @@ async function missingInStreams(nats: TestNats, expected: readonly string[]): Pr
         const ids = new Set((await readEvents(bus, name)).map(({ id }) => id));
         return waiting.every((id) => ids.has(id));
       };
-      await until(arrived, { what: `the waiting events of ${name} in its stream` });
+      await until(arrived, { what: `the waiting events of ${name} in its stream`, timeoutMs: 60_000 });
     }
     return [];
   } catch (error) {
