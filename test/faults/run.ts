@@ -25,6 +25,11 @@ const wanted = options.only?.split(',').map(Number);
 const scenarios = (await loadScenarios()).filter(({ number }) => wanted?.includes(number) ?? true);
 console.log(`${scenarios.length} scenarios, seed ${seed}`);
 
+// What a scenario has under way may fail before it is waited for. Whoever never waits for it is told at the end.
+const unheard = new Map<Promise<unknown>, unknown>();
+process.on('unhandledRejection', (error, work) => unheard.set(work, error));
+process.on('rejectionHandled', (work) => unheard.delete(work));
+
 const reports: Report[] = [];
 // The long ones first, so that the short ones fill up the time beside them.
 const queue = scenarios.filter(({ alone }) => !alone).sort((a, b) => limitOf(b) - limitOf(a));
@@ -40,6 +45,7 @@ console.log(`\n${tableOf(reports)}\n\nin ${seconds} s with seed ${seed}`);
 // Once more at the end, which is what is left where output is cut.
 for (const { scenario, problems } of reports)
   for (const problem of problems) console.log(`✗ ${scenario.number}: ${problem}`);
+for (const error of unheard.values()) console.log('✗ nobody waited for what failed:', error);
 if (options.readme) {
   const day = new Date().toISOString().slice(0, 10);
   await writeReadme(
@@ -49,7 +55,7 @@ if (options.readme) {
 }
 console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 // What a pipe has not taken yet is gone when the process ends.
-process.stdout.write('', () => process.exit(failed === 0 && passed > 0 ? 0 : 1));
+process.stdout.write('', () => process.exit(failed === 0 && unheard.size === 0 && passed > 0 ? 0 : 1));
 
 async function work(): Promise<void> {
   for (let next = queue.shift(); next; next = queue.shift()) tell(await play(next, seed));
