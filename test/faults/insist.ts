@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isCoded } from '@millrace/errors';
 
 /** How long a caller goes on asking. */
-const patienceMs = 40_000;
+const patienceMs = 120_000;
 
 /** Asks until there is an answer, over kills and restarts. Other errors are answers. */
 export async function insist<T>(call: () => Promise<T>): Promise<T> {

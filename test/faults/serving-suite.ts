@@ -14,7 +14,7 @@ export async function startServingSuite(env: Readonly<Record<string, string>> = 
   const millrace = connect({
     endpoints: { services: Object.fromEntries(addresses) },
     project: 'default',
-    deadlineMs: 10_000,
+    deadlineMs: 30_000,
   });
   return {
     suite,

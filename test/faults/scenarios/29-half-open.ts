@@ -15,7 +15,7 @@ async function vanish(clients: number, keepaliveMs: number, patienceMs: number):
   await using service = await startService('tracking', { env });
   await using proxy = await startFaultProxy(service.address);
   const transport = grpcTransport({ address: service.address });
-  const tracking = createClient(TrackingService, transport, { deadlineMs: 10_000 });
+  const tracking = createClient(TrackingService, transport, { deadlineMs: 30_000 });
   const { run } = await tracking.createRun({ parent: 'projects/default', run: {} });
   const name = run?.name ?? '';
   const breaches: string[] = [];

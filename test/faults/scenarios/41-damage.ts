@@ -27,7 +27,7 @@ async function damageAndMend(chance: Chance, look: boolean): Promise<Outcome> {
   await using nats = await startNats();
   await using service = await startService('tracking', { env: { NATS_URL: nats.url } });
   const transport = grpcTransport({ address: service.address });
-  const options = { deadlineMs: 10_000 };
+  const options = { deadlineMs: 30_000 };
   const tracking = createClient(TrackingService, transport, options);
   const integrity = createClient(IntegrityService, transport, options);
   const health = createClient(Health, transport, options);
