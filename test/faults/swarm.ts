@@ -1,6 +1,7 @@
 /**
- * A process full of clients. Argument: JSON of {@link SwarmOrder}; writes JSON of {@link SwarmTold} when all is done.
- * Each client has a connection of its own and logs its steps, one after the other, until time is up.
+ * A process full of clients, each with a connection of its own, which log their steps, one after the other. Argument: JSON
+ * of {@link SwarmOrder}. Says `met` once each client was answered or turned away; told `end`, it says {@link SwarmTold} and
+ * ends.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
@@ -14,7 +15,6 @@ export interface SwarmOrder {
   /** The key of this process's points. */
   readonly name: string;
   readonly clients: number;
-  readonly forMs: number;
 }
 
 export interface SwarmTold {
@@ -26,41 +26,53 @@ export interface SwarmTold {
   readonly statuses: Readonly<Record<string, number>>;
 }
 
+/** The longest time until a swarm says `met`, in milliseconds: a connection may have to wait for long. */
+const mostMeetingMs = 10_000;
 /** More steps than a client logs. */
 const most = 100_000;
 const logBatch = '/millrace.tracking.v1.TrackingService/LogBatch';
 
 if (import.meta.main) {
-  const order = JSON.parse(process.argv[2] ?? '') as SwarmOrder;
-  // What a pipe has not taken yet is gone when the process ends.
-  process.stdout.write(JSON.stringify(await swarm(order)), () => process.exit());
+  const { met, end } = startSwarm(JSON.parse(process.argv[2] ?? '') as SwarmOrder);
+  process.on('disconnect', () => process.exit(1));
+  process.on('message', async () => process.send?.(await end(), () => process.exit(0)));
+  await Promise.race([met, sleep(mostMeetingMs)]);
+  process.send?.('met');
 }
 
-async function swarm({ address, run, name, clients, forMs }: SwarmOrder): Promise<SwarmTold> {
+function startSwarm({ address, run, name, clients }: SwarmOrder) {
   const acknowledged: string[] = [];
   const maybe: string[] = [];
   const statuses: Record<string, number> = {};
-  const end = performance.now() + forMs;
+  const met = Array.from({ length: clients }, () => Promise.withResolvers<void>());
+  let ending = false;
 
   async function client(number: number): Promise<void> {
     let session = dial(address);
-    for (let step = number * most; performance.now() < end; step++) {
+    for (let step = number * most; !ending; step++) {
       const metrics = [{ key: name, value: step, step: BigInt(step) }];
       const request = create(LogBatchRequestSchema, { name: run, metrics });
       // A connection that was closed just after an answer takes no other call, and says so by throwing.
       if (session.destroyed || session.closed) session = dial(address);
-      const call = begin(session, logBatch, { 'grpc-timeout': '20S' });
+      const call = begin(session, logBatch, { 'grpc-timeout': '60S' });
       call.stream.resume().end(frame(toBinary(LogBatchRequestSchema, request)));
       const status = await call.status;
       statuses[status ?? 'none'] = (statuses[status ?? 'none'] ?? 0) + 1;
       (status === 0 ? acknowledged : maybe).push(`${name}/${step}`);
-      if (status === 0) continue;
-      // Back off as clients do.
+      met[number]?.resolve();
+      // Who was turned away backs off as clients do; the others leave it room to come in.
       await sleep(200 + Math.random() * 800);
     }
     session.destroy();
   }
 
-  await Promise.all(Array.from({ length: clients }, (_, c) => client(c)));
-  return { acknowledged, maybe, statuses };
+  const working = Array.from({ length: clients }, (_, c) => client(c));
+  return {
+    met: Promise.all(met.map(({ promise }) => promise)),
+    end: async (): Promise<SwarmTold> => {
+      ending = true;
+      await Promise.all(working);
+      return { acknowledged, maybe, statuses };
+    },
+  };
 }

@@ -1,6 +1,7 @@
-import { execFile } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startService, until } from '@millrace/testing';
 import { readPoints, startBatchLoad } from '../batch-load.ts';
 import type { Outcome, Scenario } from '../scenario.ts';
@@ -19,6 +20,7 @@ const fair = ['0', '8', '14', 'none'];
 interface Crowd {
   readonly processes: number;
   readonly clients: number;
+  /** How long they are all there. */
   readonly forMs: number;
 }
 
@@ -35,6 +37,7 @@ async function crowd(
   // Was there before the crowd, and is served all the time.
   const load = await startBatchLoad({ address, clients: 2, runs: 1, restMs: 20 });
   const breaches: string[] = [];
+  let swarms: ChildProcess[] = [];
   let [mostFiles, most] = [0, 0];
   const watching = setInterval(async () => {
     mostFiles = Math.max(mostFiles, await openFiles(pid).catch(() => 0));
@@ -43,44 +46,55 @@ async function crowd(
   try {
     const files = await openFiles(pid);
     const run = load.runs[0] ?? '';
-    const orders = Array.from({ length: processes }, (_, p) => ({
-      address,
-      run,
-      name: `p${p}`,
-      clients,
-      forMs,
-    }));
-    const told = await Promise.all(orders.map(send));
+    swarms = Array.from({ length: processes }, (_, p) => start({ address, run, name: `p${p}`, clients }));
+    await Promise.all(swarms.map(told));
+    await sleep(forMs);
+    const all = await Promise.all(swarms.map(end));
     const before = load.acknowledged.size;
-    await until(() => load.acknowledged.size > before + 20, { what: 'answers after the crowd has left' });
+    await until(() => load.acknowledged.size > before + 20, {
+      what: 'answers after the crowd has left',
+      timeoutMs: 60_000,
+    });
     const gone = async () => (await openFiles(pid)) <= files;
-    await until(gone).catch(() => breaches.push('connections of the crowd are still open'));
+    await until(gone, { timeoutMs: 60_000 }).catch(() =>
+      breaches.push('connections of the crowd are still open'),
+    );
     clearInterval(watching);
     await load.stop();
 
-    const statuses = told.flatMap((one) => Object.keys(one.statuses));
+    const statuses = all.flatMap((one) => Object.keys(one.statuses));
     const unfair = [...new Set(statuses)].filter((status) => !fair.includes(status));
     if (unfair.length > 0) breaches.push(`clients were answered with the statuses ${unfair.join(', ')}`);
     if (tracking.pid !== pid) breaches.push('the process ended');
     if (mostFiles > limit + otherFiles)
       breaches.push(`${mostFiles} files were open, allowed for ${limit} connections`);
     if (most > mostBytes) breaches.push(`${Math.round(most / 1024 ** 2)} MiB were resident`);
-    const acknowledged = [...load.acknowledged, ...told.flatMap((one) => one.acknowledged)];
-    const maybe = [...load.unanswered, ...told.flatMap((one) => one.maybe)];
+    const acknowledged = [...load.acknowledged, ...all.flatMap((one) => one.acknowledged)];
+    const maybe = [...load.unanswered, ...all.flatMap((one) => one.maybe)];
     const found = tally(acknowledged, await readPoints(load), maybe);
     return { ...found, breaches: [...breaches, ...load.surprises, ...found.breaches] };
   } finally {
     clearInterval(watching);
+    for (const swarm of swarms) swarm.kill('SIGKILL');
     await load.stop();
     load.close();
   }
 }
 
-async function send(order: SwarmOrder): Promise<SwarmTold> {
-  const swarm = join(import.meta.dirname, '../swarm.ts');
-  const options = { maxBuffer: 512 * 1024 ** 2, timeout: 60_000 };
-  const { stdout } = await promisify(execFile)(process.execPath, [swarm, JSON.stringify(order)], options);
-  return JSON.parse(stdout) as SwarmTold;
+function start(order: SwarmOrder): ChildProcess {
+  return fork(join(import.meta.dirname, '../swarm.ts'), [JSON.stringify(order)]);
+}
+
+/** What a swarm says next. */
+async function told<T>(swarm: ChildProcess): Promise<T> {
+  const died = once(swarm, 'exit').then(([code]) => Promise.reject(new Error(`a swarm ended with ${code}`)));
+  return Promise.race([once(swarm, 'message').then(([message]) => message as T), died]);
+}
+
+function end(swarm: ChildProcess): Promise<SwarmTold> {
+  const last = told<SwarmTold>(swarm);
+  swarm.send('end');
+  return last;
 }
 
 export const scenario: Scenario = {
