@@ -87,6 +87,7 @@ spec:
     ['kind: Model\nmetadata: { name: a\n', /YAML/],
     ['kind: Model\nmetadata: { name: a }\nspec: [1]', /spec: is not a mapping/],
     ['kind: constructor\nmetadata: { name: a }', /kind: is not known/],
+    ['kind: Model\nmetadata: { name: a, ? [b] : c }', /YAML: .*keys must be strings/],
   ])('names the place of what is wrong: %#', (text, message) => {
     expect(() => read(text)).toThrow(message);
   });

@@ -66,7 +66,7 @@ export function parseManifests(text: string, shown: string, problems: Problem[])
   const found: Manifest[] = [];
   let documents: readonly Document.Parsed[] = [];
   try {
-    documents = [...parseAllDocuments(text, { lineCounter: lines })];
+    documents = [...parseAllDocuments(text, { lineCounter: lines, stringKeys: true })];
   } catch (error) {
     // The parser calls itself for each level, and some levels it does not count.
     const description = inWords(error instanceof Error ? error.message : String(error));
