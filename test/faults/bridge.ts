@@ -40,7 +40,6 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     maxInFlight,
     ackWaitMs: 60_000,
     from: 'all',
-    holds: true,
   });
   const bus = unreliable(from, { ...faults, random: chance.random, clock });
   const deliveries = await bus.consume(name, 'bridge', maxInFlight);

@@ -19,11 +19,6 @@ export const eventCodes = defineCodes({
     kind: 'failed_precondition',
     meaning: 'The newest message of a stream is not the one that a message was to follow.',
   },
-  STREAM_FULL: {
-    kind: 'resource_exhausted',
-    meaning:
-      'A stream is as large as it may be. The relay makes room, but may have to wait for consumers: retry.',
-  },
   EVENT_TOO_LARGE: {
     kind: 'resource_exhausted',
     meaning: 'The data of an event is larger than one message may be.',

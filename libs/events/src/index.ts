@@ -24,11 +24,9 @@ export type {
   StreamSettings,
   StreamState,
   Streams,
-  Waiting,
 } from './port.ts';
 export { type PublishInput, publish } from './publish.ts';
 export type { Gap } from './relay/check.ts';
-export { type Hold, readHold } from './relay/hold.ts';
 export { type Refilled, type RefillOptions, refillStream } from './relay/refill.ts';
 export { type Relay, type RelayOptions, startRelay } from './relay/relay.ts';
 export { type FindOptions, type FoundServer, findNatsServer } from './server/find.ts';

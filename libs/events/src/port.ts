@@ -74,9 +74,8 @@ export interface StreamSettings {
   readonly subjects: readonly string[];
   readonly description: string;
   readonly maxAgeMs: number;
+  /** The oldest messages go first. */
   readonly maxBytes: number;
-  /** What happens when a message would make it larger: it is refused (STREAM_FULL), or the oldest go. */
-  readonly whenFull: 'refuse' | 'drop oldest';
   /** The most that one message may have, headers included; larger ones are not stored. */
   readonly maxMessageBytes: number;
   /** Copies in a cluster. */
@@ -105,16 +104,8 @@ export interface ConsumerSettings {
   readonly subjects: readonly string[];
   readonly maxInFlight: number;
   readonly ackWaitMs: number;
-  /** Where a consumer that is new begins; a moment is one by the stream's clock. */
-  readonly from: 'all' | 'new' | Date;
-  /** Whether a full stream keeps what this consumer has not acknowledged. */
-  readonly holds: boolean;
-}
-
-/** A consumer that holds a stream, and the oldest message that it has not acknowledged. */
-export interface Waiting {
-  readonly durable: string;
-  readonly seq: number;
+  /** Where a consumer that is new begins. */
+  readonly from: 'all' | 'new';
 }
 
 export interface ReadOptions {
@@ -137,8 +128,8 @@ export interface Streams {
   onConnect(listener: () => void): () => void;
   /**
    * Stores a message and waits for the stream's word. A failure means that it is not known whether the stream has it:
-   * send it again with the same id. After OUT_OF_ORDER and STREAM_FULL it is known: it has not. What is sent first gets
-   * there first, or not at all.
+   * send it again with the same id. After OUT_OF_ORDER it is known: it has not. What is sent first gets there first, or not
+   * at all.
    */
   send(message: OutgoingMessage): Promise<Sent>;
   /** Makes a stream, or brings it to these settings. Throws STREAM_CONFIG_DIFFERS when they were not taken over. */
@@ -149,8 +140,6 @@ export interface Streams {
   readMessage(stream: string, seq: number): Promise<StoredMessage | undefined>;
   /** Removes the message at a place. */
   removeMessage(stream: string, seq: number): Promise<void>;
-  /** Removes all messages before a place. */
-  trim(stream: string, before: number): Promise<void>;
   /** Reads what a stream holds now, in order, and ends. A stream that does not exist holds nothing. */
   read(stream: string, options?: ReadOptions): AsyncIterable<StoredMessage>;
   /**
@@ -158,11 +147,6 @@ export interface Streams {
    * repeated without limit until they are answered.
    */
   applyConsumer(stream: string, settings: ConsumerSettings): Promise<boolean>;
-  /** Removes a consumer, with what it knows of messages; nothing when there is none. */
-  removeConsumer(stream: string, durable: string): Promise<void>;
-  /** The consumers that hold a stream; those that have acknowledged all that is theirs are left out. Throws
-   * `unavailable` when not all of them are known. */
-  readWaiting(stream: string): Promise<readonly Waiting[]>;
   /** Takes a share of a consumer's messages, at most `maxInFlight` of them unanswered at a time. */
   consume(stream: string, durable: string, maxInFlight: number): Promise<Deliveries>;
 }

@@ -23,7 +23,7 @@ export interface SendOptions {
 
 /**
  * Publishes a recorded event once and waits until the stream has it. A time-out means that it is not known: publish
- * again with the same id, and the stream keeps one copy. Throws `unavailable`, OUT_OF_ORDER and STREAM_FULL.
+ * again with the same id, and the stream keeps one copy. Throws `unavailable` and OUT_OF_ORDER.
  */
 export function sendEvent(
   bus: Pick<Streams, 'send'>,
@@ -50,15 +50,15 @@ export interface PublishInput<S extends DescMessage> {
   readonly timeMs?: number;
 }
 
-/** How often a publish is tried that got no answer, or found the stream full. */
+/** How often an unanswered publish is tried. */
 const tries = 3;
 /** The longest wait after the first try; it doubles after each. */
 const pauseMs = 200;
 
 /**
  * Publishes a fact that comes from outside and stands in no document of ours. What a service changes itself is
- * emitted with its document instead, so that it cannot be lost. After three tries it throws `unavailable` when
- * the stream did not confirm it and may have it none the less, and STREAM_FULL when it had no room.
+ * emitted with its document instead, so that it cannot be lost. Throws `unavailable` when the stream did not confirm
+ * it after three tries; it may have it none the less.
  */
 export async function publish<S extends DescMessage>(
   bus: Pick<Streams, 'send'>,
@@ -71,8 +71,7 @@ export async function publish<S extends DescMessage>(
       const { duplicate } = await sendEvent(bus, event);
       return { id: event.id, duplicate: duplicate && attempt === 1 };
     } catch (error) {
-      const mayPass = isCoded(error, 'unavailable') || isCoded(error, 'STREAM_FULL');
-      if (attempt === tries || !mayPass) throw error;
+      if (attempt === tries || !isCoded(error, 'unavailable')) throw error;
       await systemClock.sleep(pauseMs * 2 ** (attempt - 1) * (0.5 + Math.random() / 2));
     }
   }

@@ -13,7 +13,7 @@ export const streamAgeMs = 7 * dayMs;
 const noteBytes = 32 * 1024;
 
 export interface StreamOptions {
-  /** The most bytes a stream keeps. @default 1 GiB */
+  /** The most bytes a stream keeps; the oldest messages go first. @default 1 GiB */
   readonly maxBytes?: number;
   /** Copies in a cluster: 1, 3 or 5. @default 1 */
   readonly replicas?: number;
@@ -30,9 +30,7 @@ export async function ensureStream(
 ): Promise<void> {
   const { name, subjects } = streamOf(context);
   const description = `Events of ${context}; a copy of its record`;
-  // The relay makes room: only it looks at what consumers have taken.
-  const settings = { ...settingsOf(options, streamAgeMs), whenFull: 'refuse' } as const;
-  await bus.applyStream({ ...settings, name, subjects, description });
+  await bus.applyStream({ ...settingsOf(options, streamAgeMs), name, subjects, description });
 }
 
 /** The stream of messages that no consumer could handle, and its subjects `millrace-dead.<stream>.<durable>`. */
@@ -44,18 +42,14 @@ export async function ensureDeadLetters(
   options: StreamOptions = {},
 ): Promise<void> {
   const description = 'Messages that a consumer could not handle, with the reason';
-  const settings = {
-    ...settingsOf(options, 30 * dayMs),
-    maxMessageBytes: 2 ** 20,
-    whenFull: 'drop oldest',
-  } as const;
+  const settings = { ...settingsOf(options, 30 * dayMs), maxMessageBytes: 2 ** 20 };
   await bus.applyStream({ ...settings, ...deadLetterStream, description });
 }
 
 function settingsOf(
   options: StreamOptions,
   maxAgeMs: number,
-): Omit<StreamSettings, 'name' | 'subjects' | 'description' | 'whenFull'> {
+): Omit<StreamSettings, 'name' | 'subjects' | 'description'> {
   return {
     maxAgeMs,
     maxBytes: options.maxBytes ?? 2 ** 30,

@@ -15,23 +15,12 @@ export async function openStore(folder: string): Promise<DocumentStore> {
   return openDocuments({ url: `sqlite:${folder}/documents.db`, collections: [notes] });
 }
 
-export interface RecordOptions {
-  /** How many resources the events are about, in turn. @default 10 */
-  readonly resources?: number;
-  /** Bytes that make an event larger. @default 0 */
-  readonly padding?: number;
-}
-
-/** Records `count` events, each in a commit of its own. Returns their ids. */
-export async function record(
-  store: DocumentStore,
-  count: number,
-  { resources = 10, padding = 0 }: RecordOptions = {},
-): Promise<string[]> {
+/** Records `count` events, each in a commit of its own, about `resources` resources in turn. Returns their ids. */
+export async function record(store: DocumentStore, count: number, resources = 10): Promise<string[]> {
   const ids: string[] = [];
   const all = Array.from({ length: count }, async (_, index) => {
     const resource = `projects/default/models/m${index % resources}`;
-    const data = { name: resource, version: index, alias: 'x'.repeat(padding) };
+    const data = { name: resource, version: index };
     const event = draft(aliasMoved, { project: 'default', resource, data, timeMs: Date.now() });
     ids.push(event.id);
     await store.collection(notes).upsert(`n${index}`, (doc) => ({

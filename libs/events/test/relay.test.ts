@@ -296,7 +296,6 @@ test('a refill of a whole stream publishes nothing', async () => {
   await record(store, 30);
   const running = relay();
   await until(() => running.position === 30);
-  await until(async () => (await store.cursors.get('relay-registry')) === 30);
   expect(await refillStream({ store, bus, context: 'registry' })).toMatchObject({
     published: 0,
     present: 30,

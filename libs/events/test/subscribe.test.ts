@@ -339,28 +339,6 @@ test('new begins with what happens next; the filter is by type and project', asy
   expect(got).toEqual(['default']);
 });
 
-test('from a moment on means what the stream has stored since; what was before it is neither read nor held', async () => {
-  await say(1);
-  await sleep(20);
-  const from = new Date();
-  await sleep(20);
-  await say(2);
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const got: number[] = [];
-  const on = handler(aliasMoved, async ({ data }) => {
-    got.push(data.version);
-    await promise;
-  });
-  const { durable } = await start([on], { from });
-  await until(() => got.length === 1);
-  const { last } = (await bus.readState('MILLRACE_REGISTRY'))!;
-  expect(await bus.readWaiting('MILLRACE_REGISTRY')).toContainEqual({ durable, seq: last });
-  resolve();
-  await say(3);
-  await until(() => got.length === 2);
-  expect(got).toEqual([2, 3]);
-});
-
 test('a bad name and doubled handlers are refused', async () => {
   const one = handler(aliasMoved, async () => {});
   await expect(start([one], { durable: 'a.b' })).rejects.toMatchObject({ code: 'INVALID_FIELD' });

@@ -13,10 +13,7 @@ import type { Millrace } from './client.ts';
 
 /** The events of a suite. */
 export interface Events {
-  /**
-   * Handles events durably: at least once each, from where `durable` was when it last ran. It does not hold up the
-   * services: while it is away for long, a full stream lets its oldest events go; the record has them.
-   */
+  /** Handles events durably: at least once each, from where `durable` was when it last ran. */
   subscribe(options: { readonly durable: string; readonly on: readonly Handler[] }): Promise<Subscription>;
   /** Follows events without remembering a place. */
   tail(options?: Parameters<typeof tail>[1]): AsyncIterable<AnyEvent>;
@@ -31,8 +28,7 @@ export async function connectEvents(millrace: Millrace, name: string): Promise<E
   if (!url) throw invalidField('MILLRACE_NATS_URL', 'is not set', 'nats://host:port');
   const bus: Bus = await connectBus({ url, name });
   return {
-    subscribe: (options) =>
-      subscribe(bus, { ...options, project: millrace.project, log: quiet, holds: false }),
+    subscribe: (options) => subscribe(bus, { ...options, project: millrace.project, log: quiet }),
     tail: (options = {}) => tail(bus, options),
     close: () => bus.close(),
   };

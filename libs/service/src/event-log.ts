@@ -4,15 +4,14 @@ import type { DocumentStore, RecordedEvent } from '@millrace/documents';
 import { type Implementation, implement } from '@millrace/rpc';
 import { watchEvents } from './watch.ts';
 
-/** Sequence numbers, both ends included; and whether that is meant of what a full stream let go, too. */
+/** Sequence numbers, both ends included. */
 export interface Range {
   readonly from: number;
   readonly to: number;
-  readonly letGo: boolean;
 }
 
-/** Publishes what the stream lacks of a range, or of all; answers how many, and how many the stream still had. */
-export type Republish = (range?: Range) => Promise<{ readonly published: number; readonly present: number }>;
+/** Publishes what the stream lacks of a range; answers how many, and how many the stream still had. */
+export type Republish = (range: Range) => Promise<{ readonly published: number; readonly present: number }>;
 
 /** The record of a service's events, which every service serves. */
 export function eventLog(store: DocumentStore, republish: Republish): Implementation {
@@ -39,10 +38,8 @@ export function eventLog(store: DocumentStore, republish: Republish): Implementa
     },
     async replayEvents(request) {
       const last = await store.events.last();
-      // Who names the end knows what is wanted: what a full stream let go is published again only then.
-      const letGo = request.toSequence > 0n;
-      const to = letGo ? Math.min(Number(request.toSequence), last) : last;
-      const { published, present } = await republish({ from: Number(request.fromSequence), to, letGo });
+      const to = request.toSequence === 0n ? last : Math.min(Number(request.toSequence), last);
+      const { published, present } = await republish({ from: Number(request.fromSequence), to });
       return { published: BigInt(published), duplicates: BigInt(present) };
     },
   });

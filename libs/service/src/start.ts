@@ -126,7 +126,7 @@ async function start<R extends SettingRows>(
     damages?.refilled(gap).catch((err: unknown) => log.error({ err }, 'a gap could not be noted down'));
   const relay = startRelay({ store, bus, context, log, onGap: (gap) => void tellGap(gap) });
   running.relay = relay;
-  const republish = (range?: Range) => refillStream({ store, bus, context, ...range });
+  const republish = (range: Range) => refillStream({ store, bus, context, ...range });
   const { blobReferences: references = [] } = parts;
   const storage = { documents: store, blobs, references, damages, republish };
   const server = await createServer({

@@ -37,11 +37,8 @@ export function unreliable(streams: Streams, faults: Unreliability): Streams {
     readState: (stream) => streams.readState(stream),
     readMessage: (stream, seq) => streams.readMessage(stream, seq),
     removeMessage: (stream, seq) => streams.removeMessage(stream, seq),
-    trim: (stream, before) => streams.trim(stream, before),
     read: (stream, options) => streams.read(stream, options),
     applyConsumer: (stream, settings) => streams.applyConsumer(stream, settings),
-    removeConsumer: (stream, durable) => streams.removeConsumer(stream, durable),
-    readWaiting: (stream) => streams.readWaiting(stream),
     consume: async (...wanted) => disturb(await streams.consume(...wanted), faults),
   };
   // These change, so they are asked for each time.

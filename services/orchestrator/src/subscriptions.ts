@@ -1,4 +1,4 @@
-import { catalogue, streamOf } from '@millrace/contracts';
+import { catalogue } from '@millrace/contracts';
 import { type Bus, handler, type Subscription, subscribe } from '@millrace/events';
 import type { Logger } from '@millrace/telemetry';
 import type { Store } from './store/store.ts';
@@ -11,13 +11,10 @@ export interface TriggerSubscriptions {
   stop(): Promise<void>;
 }
 
-/** How far the clocks of services and of NATS may be apart. */
-const clocksApartMs = 5 * 60_000;
-
 /**
  * Only types that a trigger waits for are listened to, so that telemetry nobody asked for costs nothing. A new
- * consumer begins a little before the oldest of its triggers does, and triggers ignore what was before them: nothing falls
- * between the moment a trigger was applied or woken and the moment its consumer exists, and the rest of a stream is not held.
+ * consumer reads from the beginning and triggers ignore what was before them: nothing falls between the moment a trigger was
+ * applied and the moment its consumer exists.
  */
 export function createTriggerSubscriptions(
   bus: Bus,
@@ -25,30 +22,22 @@ export function createTriggerSubscriptions(
 ): TriggerSubscriptions {
   const { store, log } = deps;
   const active = new Map<string, Subscription>();
-  /** Types whose consumer is known to be gone. */
-  const gone = new Set<string>();
   let working = Promise.resolve();
 
   async function refresh(): Promise<void> {
     const wanted = await wantedTypes(store);
-    for (const [type, sinceMs] of wanted) {
+    for (const [type, subscription] of active)
+      if (!wanted.has(type)) {
+        active.delete(type);
+        await subscription.stop();
+      }
+    for (const type of wanted) {
       const definition = catalogue.get(type);
       if (!definition || active.has(type)) continue;
       const on = [handler(definition, (event) => handleEvent(deps, event))];
-      gone.delete(type);
-      const from = new Date(sinceMs - clocksApartMs);
-      active.set(type, await subscribe(bus, { durable: durableOf(type), on, from, log }));
+      const durable = `pipelines-trigger-${type.replaceAll('.', '_')}`;
+      active.set(type, await subscribe(bus, { durable, on, log }));
     }
-    for (const type of catalogue.keys()) if (!wanted.has(type) && !gone.has(type)) await letGo(type);
-  }
-
-  /** A consumer that was left behind, also by an earlier process, would hold its stream for ever once that is full. */
-  async function letGo(type: string): Promise<void> {
-    await active.get(type)?.stop();
-    active.delete(type);
-    if (!bus.connected) return;
-    await bus.removeConsumer(streamOf(catalogue.get(type)!.context).name, durableOf(type));
-    gone.add(type);
   }
   return {
     refresh() {
@@ -63,11 +52,8 @@ export function createTriggerSubscriptions(
   };
 }
 
-const durableOf = (type: string) => `pipelines-trigger-${type.replaceAll('.', '_')}`;
-
-/** The types that triggers wait for, and since when the first of them does. */
-async function wantedTypes(store: Store): Promise<ReadonlyMap<string, number>> {
-  const types = new Map<string, number>();
+async function wantedTypes(store: Store): Promise<ReadonlySet<string>> {
+  const types = new Set<string>();
   let after: string | undefined;
   do {
     const page = await store.triggers.find({
@@ -76,10 +62,7 @@ async function wantedTypes(store: Store): Promise<ReadonlyMap<string, number>> {
       limit: 1000,
       ...(after === undefined ? {} : { after }),
     });
-    for (const { doc } of page.items) {
-      const { eventType, activeSinceMs } = doc;
-      types.set(eventType, Math.min(types.get(eventType) ?? activeSinceMs, activeSinceMs));
-    }
+    for (const { doc } of page.items) types.add(doc.eventType);
     after = page.next;
   } while (after !== undefined);
   return types;

@@ -3,7 +3,7 @@ import { isCoded } from '@millrace/errors';
 import { type AnyEvent, dataToJson } from '@millrace/events';
 import type { Expressions } from './domain/expression.ts';
 import type { Json } from './domain/json.ts';
-import { decideTrigger, isTooEarly, type Trigger, type TriggerEvent } from './domain/trigger.ts';
+import { decideTrigger, type Trigger, type TriggerEvent } from './domain/trigger.ts';
 import { sha256 } from './engine/work.ts';
 import type { StartRun } from './start-run.ts';
 import { originKey } from './store/collections.ts';
@@ -37,8 +37,6 @@ export async function handleEvent(deps: TriggersDeps, event: AnyEvent): Promise<
       ...(after === undefined ? {} : { after }),
     });
     for (const { doc } of page.items) {
-      // Most of an old stream is this, and costs no further read. What was decided is started whatever comes.
-      if (!doc.starting && isTooEarly(doc, event)) continue;
       const { id, type, project, resource, timeMs } = event;
       shown ??= { id, type, project, resource, timeMs, data: eventData(event.definition.schema, event.data) };
       await fire(deps, doc, shown);

@@ -1,17 +1,13 @@
-import { create } from '@bufbuild/protobuf';
 import { streamOf } from '@millrace/contracts';
 import { ParameterType } from '@millrace/contracts/pipelines';
 import { pipelinesEvents } from '@millrace/contracts/pipelines-events';
 import { registryEvents } from '@millrace/contracts/registry-events';
-import { newId, openDocuments } from '@millrace/documents';
-import { notFound } from '@millrace/errors';
+import { newId } from '@millrace/documents';
 import { type Bus, connectBus, draft, ensureStream, publish } from '@millrace/events';
 import { silentLogger } from '@millrace/telemetry';
 import { startNats, type TempDir, type TestNats, tempDir, until } from '@millrace/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createExpressions } from '../src/expressions.ts';
-import { collections, createStore } from '../src/store/store.ts';
-import { eventData, handleEvent } from '../src/triggers.ts';
+import { eventData } from '../src/triggers.ts';
 import { finished, js, logOf, number, startHere } from './orchestrator.ts';
 
 let nats: TestNats;
@@ -157,73 +153,6 @@ test('events from before, and while it rests, start nothing', async () => {
   expect(await logOf(at, `${run!.name}/tasks/a`)).toContain('/models/after/');
   expect(await runs(name)).toHaveLength(1);
   await at.triggers.deleteTrigger({ name });
-});
-
-test('the consumer of a type goes with its last trigger: left behind, it would hold its stream for ever', async () => {
-  const isThere = async () => {
-    const { name: stream } = streamOf('registry');
-    const consumers = await (await bus.manager()).consumers.list(stream).next();
-    return consumers.some(({ name }) => name.startsWith('pipelines-trigger-'));
-  };
-  const name = await apply('last', {
-    parameters: [{ name: 'model', source: { case: 'expression', value: 'event.id' } }],
-  });
-  await until(isThere);
-  await at.triggers.deleteTrigger({ name });
-  await until(async () => !(await isThere()));
-});
-
-test('the consumer of a trigger that was woken begins a little before that, not with the stream', async () => {
-  const name = await apply('woken', {
-    parameters: [{ name: 'model', source: { case: 'expression', value: 'event.id' } }],
-  });
-  const consumer = async () => {
-    const { name: stream } = streamOf('registry');
-    const consumers = await (await bus.manager()).consumers.list(stream).next();
-    return consumers.find((one) => one.name.startsWith('pipelines-trigger-'));
-  };
-  await until(consumer);
-  await at.triggers.pauseTrigger({ name, paused: true });
-  await until(async () => !(await consumer()));
-  const wokenMs = Date.now();
-  await at.triggers.pauseTrigger({ name, paused: false });
-  const { config } = await until(consumer);
-  const startMs = Date.parse(config.opt_start_time ?? '');
-  expect(startMs).toBeGreaterThan(wokenMs - 6 * 60_000);
-  expect(startMs).toBeLessThan(wokenMs - 4 * 60_000);
-  await at.triggers.deleteTrigger({ name });
-});
-
-test('an event from before a trigger costs one look at the triggers of its type', async () => {
-  const documents = await openDocuments({ url: 'sqlite::memory:', collections });
-  const store = createStore(documents, Date.now);
-  const times = { activeSinceMs: 1000, createdAtMs: 1000, updatedAtMs: 1000 };
-  await store.triggers.insert('default/old', {
-    ...{ project: 'default', name: 'old', pipeline: 'p', eventType: registryEvents.aliasMoved.type },
-    ...{ resource: '', condition: '', parameters: [], coolDownMs: 0, maxConcurrentRuns: 0, paused: false },
-    ...{ lastReason: '', fireCount: 0, ...times },
-  });
-  const reads: string[] = [];
-  const triggers: typeof store.triggers = {
-    ...store.triggers,
-    get: (id) => {
-      reads.push(id);
-      return store.triggers.get(id);
-    },
-  };
-  const startRun = () => Promise.reject(notFound('p'));
-  const deps = { store: { ...store, triggers }, expressions: createExpressions(), startRun, now: Date.now };
-  const show = (timeMs: number) => {
-    const definition = registryEvents.aliasMoved;
-    const { type } = definition;
-    const event = { id: newId(), type, project: 'default', resource: 'r', timeMs, attempt: 1, sequence: 0 };
-    return handleEvent(deps, { ...event, definition, data: create(definition.schema) });
-  };
-  await show(999);
-  expect(reads).toEqual([]);
-  await show(1000);
-  expect(reads).not.toEqual([]);
-  await documents.close();
 });
 
 test('an event whose parameters do not fit starts nothing and tells why', async () => {

@@ -28,8 +28,7 @@ export interface Actor {
 /** The side that takes calls: it tells of each, and listens to what becomes of it. */
 export function startOwner(world: World, life: Life): Actor {
   const { store, bus, link, clock, log } = parts(world, life, world.stores.registry);
-  const { stream } = world;
-  startRelay({ store, bus, context: 'registry', log, clock, stream, random: world.chance.random });
+  startRelay({ store, bus, context: 'registry', log, clock, random: world.chance.random });
   const on = [
     handler(servingEvents.modelLoaded, async ({ id, sequence, data }) => {
       const change = takeEffect(world, 'the echo', data.modelVersion, sequence);
@@ -76,8 +75,7 @@ export function startOwner(world: World, life: Life): Actor {
 /** The side that listens: it projects what it hears, and tells of that. */
 export function startListener(world: World, life: Life): Omit<Actor, 'write'> {
   const { store, bus, link, clock, log } = parts(world, life, world.stores.serving);
-  const { stream } = world;
-  startRelay({ store, bus, context: 'serving', log, clock, stream, random: world.chance.random });
+  startRelay({ store, bus, context: 'serving', log, clock, random: world.chance.random });
   let attempts = 0;
   const on = [
     handler(registryEvents.aliasMoved, async ({ id, sequence, resource, data }) => {

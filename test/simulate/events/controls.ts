@@ -6,7 +6,6 @@ export const controls = [
   'a stable message id',
   'the message that another follows',
   'acknowledging after handling',
-  'what holds a full stream',
   'the cause of a change',
   'the request id of a call',
   'events in the same write as their change',
@@ -30,7 +29,6 @@ export function weaken(bus: Streams, control: string | undefined): Streams {
     own.send = ({ after: _, ...message }) => bus.send(message);
   if (control === 'acknowledging after handling')
     own.consume = async (...wanted) => acknowledgeFirst(await bus.consume(...wanted));
-  if (control === 'what holds a full stream') own.readWaiting = async () => [];
   return own;
 }
 

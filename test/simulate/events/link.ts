@@ -130,17 +130,12 @@ export function createLink(world: World, life: Life): SimLink {
       const sent = await request(what, () => server.store(message) ?? silence, message.timeoutMs);
       if (sent === 'out of order')
         throw new CodedError('failed_precondition', 'OUT_OF_ORDER', `${what}: another is the newest`);
-      if (sent === 'full') throw new CodedError('resource_exhausted', 'STREAM_FULL', `${what}: no room`);
       return sent;
     },
     applyStream: (settings) => request('applyStream', () => server.applyStream(settings)),
     readState: (stream) => request('readState', () => server.state(stream)),
     readMessage: (stream, seq) => request('readMessage', () => server.message(stream, seq)),
     removeMessage: (stream, seq) => request('removeMessage', () => void server.remove(stream, seq)),
-    trim: (stream, before) => request('trim', () => server.trim(stream, before)),
-    // The relay asks for it about its own stream only; nothing here is unsubscribed for good.
-    removeConsumer: async () => {},
-    readWaiting: (stream) => request('readWaiting', () => server.waiting(stream)),
     applyConsumer: (stream, settings) =>
       request('applyConsumer', () => server.applyConsumer(stream, settings)),
     async *read(stream, options = {}) {

@@ -119,7 +119,7 @@ async function whatIsMissing(
     ['MILLRACE_REGISTRY', events],
     ['MILLRACE_SERVING', told],
   ] as const) {
-    const held = new Set(server.trimmed);
+    const held = new Set<string>();
     for (const message of server.streams.get(name)?.messages.values() ?? [])
       held.add(decodeMessage(message.headers, message.data).id);
     const lacking = recorded.filter(({ id }) => !held.has(id));

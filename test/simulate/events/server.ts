@@ -5,7 +5,6 @@ import type {
   StoredMessage,
   StreamSettings,
   StreamState,
-  Waiting,
 } from '@millrace/events';
 import type { Chance } from '@millrace/testing';
 import type { Timeline } from './timeline.ts';
@@ -49,19 +48,13 @@ interface Stream {
  */
 export function createServer(timeline: Timeline, chance: Chance) {
   const streams = new Map<string, Stream>();
-  /** Ids of events that went when a stream was trimmed. */
-  const trimmed = new Set<string>();
   const epochMs = Date.UTC(2026, 0, 1);
   const watchers: ((stream: string, message: Kept) => void)[] = [];
 
   const streamOf = (subject: string) =>
     [...streams.values()].find(({ settings }) => settings.subjects.some((one) => matches(one, subject)));
 
-  /** How many bytes a stream holds, as the real one counts them: a little more than the data. */
-  const bytesOf = (messages: Iterable<{ readonly data: Uint8Array }>) =>
-    [...messages].reduce((sum, { data }) => sum + data.length + 100, 0);
-
-  function store(message: OutgoingMessage): Sent | 'out of order' | 'full' | undefined {
+  function store(message: OutgoingMessage): Sent | 'out of order' | undefined {
     const stream = streamOf(message.subject);
     if (!stream) return undefined;
     const known = stream.ids.get(message.id);
@@ -69,9 +62,6 @@ export function createServer(timeline: Timeline, chance: Chance) {
       return { seq: known.seq, duplicate: true };
     if (message.after !== undefined && stream.messages.get(stream.last)?.id !== message.after)
       return 'out of order';
-    // What a stream lets go before somebody reads it is lost to whoever comes later, and no fault.
-    const isRead = stream.consumers.size > 0;
-    if (isRead && bytesOf([...stream.messages.values(), message]) > stream.settings.maxBytes) return 'full';
     const seq = ++stream.last;
     const kept = { ...message, seq, time: new Date(epochMs + timeline.now) };
     stream.messages.set(seq, kept);
@@ -145,12 +135,6 @@ export function createServer(timeline: Timeline, chance: Chance) {
     return true;
   }
 
-  function startOf({ messages, last }: Stream, from: ConsumerSettings['from']): number {
-    if (from === 'all') return 1;
-    const first = [...messages.values()].find(({ time }) => from instanceof Date && time >= from);
-    return first?.seq ?? last + 1;
-  }
-
   function applyConsumer(name: string, settings: ConsumerSettings): boolean {
     const stream = streams.get(name);
     if (!stream) return false;
@@ -159,7 +143,7 @@ export function createServer(timeline: Timeline, chance: Chance) {
     else
       stream.consumers.set(settings.durable, {
         settings,
-        next: startOf(stream, settings.from),
+        next: settings.from === 'all' ? 1 : stream.last + 1,
         pending: new Map(),
         again: new Set(),
         pullers: new Set(),
@@ -174,7 +158,6 @@ export function createServer(timeline: Timeline, chance: Chance) {
     /** How often it was started. */
     life: 1,
     streams: streams as ReadonlyMap<string, Pick<Stream, 'messages' | 'last'>>,
-    trimmed: trimmed as ReadonlySet<string>,
     watch: (watcher: (stream: string, message: Kept) => void) => void watchers.push(watcher),
     store,
     answer,
@@ -194,7 +177,7 @@ export function createServer(timeline: Timeline, chance: Chance) {
       return {
         createdMs: stream.createdMs,
         messages: stream.messages.size,
-        bytes: bytesOf(stream.messages.values()),
+        bytes: 0,
         maxBytes: stream.settings.maxBytes,
         first: oldest?.seq ?? stream.last + 1,
         last: stream.last,
@@ -203,24 +186,6 @@ export function createServer(timeline: Timeline, chance: Chance) {
     },
     message: (name: string, seq: number) => streams.get(name)?.messages.get(seq),
     remove: (name: string, seq: number) => streams.get(name)?.messages.delete(seq) ?? false,
-    trim(name: string, before: number): void {
-      const { messages } = streams.get(name) ?? {};
-      for (const [seq, { headers }] of messages ?? []) {
-        if (seq >= before) continue;
-        trimmed.add(headers?.get('ce-id') ?? '');
-        messages?.delete(seq);
-      }
-    },
-    /** The oldest message that each consumer has not acknowledged. */
-    waiting(name: string): Waiting[] {
-      const { messages, consumers } = streams.get(name) ?? {};
-      return [...(consumers?.values() ?? [])].flatMap(({ settings, next, pending }) => {
-        const wants = ({ seq, subject }: Kept) =>
-          (seq >= next || pending.has(seq)) && settings.subjects.some((one) => matches(one, subject));
-        const seq = [...(messages?.values() ?? [])].find(wants)?.seq;
-        return settings.holds && seq !== undefined ? [{ durable: settings.durable, seq }] : [];
-      });
-    },
     deleteStream(name: string): void {
       for (const { pullers } of streams.get(name)?.consumers.values() ?? []) pullers.clear();
       streams.delete(name);

@@ -14,10 +14,7 @@ export const replay = command({
     from: { type: 'string', value: 'N', meaning: 'The first sequence number. Default: 1.' },
     to: { type: 'string', value: 'M', meaning: 'The last sequence number. Default: the newest.' },
   },
-  notes: [
-    'Use it when a stream was lost or corrupted. Handlers meet events they know and change nothing.',
-    'With --to, events that a full stream let go are published again, too.',
-  ],
+  notes: ['Use it when a stream was lost or corrupted. Handlers meet events they know and change nothing.'],
   run: ({ options, globals, out }) => {
     if (options.context === undefined) throw usage('--context CONTEXT is missing');
     const context = readContexts([options.context])[0]!;

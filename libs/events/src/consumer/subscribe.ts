@@ -22,16 +22,8 @@ export interface SubscribeOptions {
    * @default false
    */
   readonly ordered?: boolean;
-  /**
-   * Whether a full stream keeps what this consumer has not taken yet, and takes nothing new until then. False for a
-   * consumer that may be left behind: it loses what a full stream lets go. @default true
-   */
-  readonly holds?: boolean;
-  /**
-   * Where a consumer begins that did not exist: at the oldest event kept, with what the stream has stored since a moment
-   * (by its own clock), or with what happens next. @default 'all'
-   */
-  readonly from?: 'all' | 'new' | Date;
+  /** Where a consumer begins that did not exist: at the oldest event kept, or with what happens next. @default 'all' */
+  readonly from?: 'all' | 'new';
   /** Waits before further tries. @default 1 s to 5 min, eight tries in all */
   readonly retryMs?: readonly number[];
   /** After how long without a sign of life an event goes to another replica. @default 10000 */
@@ -105,7 +97,6 @@ function consumeContext(
     maxInFlight: options.ordered ? 1 : (options.maxInFlight ?? 16),
     ackWaitMs: options.ackWaitMs ?? 10_000,
     from: options.from ?? 'all',
-    holds: options.holds ?? true,
   };
   const { promise: ready, resolve: markReady } = Promise.withResolvers<void>();
   const inFlight = new Set<Delivery>();

@@ -5,11 +5,10 @@ import { connect, type NatsConnection, type NodeConnectionOptions } from '@nats-
 import { type Log, noLog } from '../log.ts';
 import type { Streams } from '../port.ts';
 import { checkVersion } from '../server/version.ts';
-import { applyConsumer, consume, removeConsumer } from './consumers.ts';
+import { applyConsumer, consume } from './consumers.ts';
 import { type Credentials, connectionOptions, shownUrl } from './credentials.ts';
 import { read } from './read.ts';
-import { applyStream, readMessage, readState, removeMessage, send, trim } from './streams.ts';
-import { readWaiting } from './waiting.ts';
+import { applyStream, readMessage, readState, removeMessage, send } from './streams.ts';
 
 export interface BusOptions {
   /** `nats://` or `tls://` addresses, separated by commas. */
@@ -177,11 +176,8 @@ function streamsOver(link: Link): Omit<Streams, keyof Link> {
     readState: async (stream) => readState(await link.manager(), stream),
     readMessage: async (stream, seq) => readMessage(await link.manager(), stream, seq),
     removeMessage: async (stream, seq) => removeMessage(await link.manager(), stream, seq),
-    trim: async (stream, before) => trim(await link.manager(), stream, before),
     read: (stream, options) => read(link, stream, options),
     applyConsumer: async (stream, settings) => applyConsumer(await link.manager(), stream, settings),
-    removeConsumer: async (stream, durable) => removeConsumer(await link.manager(), stream, durable),
-    readWaiting: async (stream) => readWaiting(await link.manager(), stream),
     consume: (stream, durable, maxInFlight) => consume(link, stream, durable, maxInFlight),
   };
 }

@@ -14,7 +14,6 @@ import { isMissing, orUnavailable } from './failures.ts';
 import { readHeaders } from './headers.ts';
 import { differences, requireSame } from './settings.ts';
 import { untilReconnected } from './streams.ts';
-import { filtersOf, holdsKey } from './waiting.ts';
 
 /**
  * Makes a durable consumer, or brings it to these settings, and reads them back. False when the stream does not
@@ -32,12 +31,11 @@ export async function applyConsumer(
     max_deliver: -1,
     max_ack_pending: settings.maxInFlight,
     filter_subjects: [...subjects].sort(),
-    metadata: settings.holds ? { [holdsKey]: 'true' } : {},
   };
   const fixed = {
     durable_name: durable,
     ack_policy: AckPolicy.Explicit,
-    ...startAt(settings.from),
+    deliver_policy: settings.from === 'all' ? DeliverPolicy.All : DeliverPolicy.New,
     replay_policy: ReplayPolicy.Instant,
   };
   const what = `consumer ${durable} of ${stream}`;
@@ -57,12 +55,6 @@ export async function applyConsumer(
   }
 }
 
-function startAt(from: ConsumerSettings['from']) {
-  if (from instanceof Date)
-    return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: from.toISOString() };
-  return { deliver_policy: from === 'all' ? DeliverPolicy.All : DeliverPolicy.New };
-}
-
 async function readConfig(manager: JetStreamManager, stream: string, durable: string) {
   try {
     return (await manager.consumers.info(stream, durable)).config;
@@ -72,23 +64,10 @@ async function readConfig(manager: JetStreamManager, stream: string, durable: st
   }
 }
 
-export async function removeConsumer(
-  manager: JetStreamManager,
-  stream: string,
-  durable: string,
-): Promise<void> {
-  await orUnavailable(`consumer ${durable} of ${stream}`, () =>
-    manager.consumers.delete(stream, durable).catch((error: unknown) => {
-      if (!isMissing(error)) throw error;
-    }),
-  );
-}
-
-/** Filters may come back in another order, and the server notes its own things beside our metadata. */
+/** A single filter may come back in the singular setting; the order of filters means nothing. */
 function comparable(config: ConsumerConfig): object {
-  const holds = config.metadata?.[holdsKey];
-  const metadata = holds === undefined ? {} : { [holdsKey]: holds };
-  return { ...config, filter_subjects: filtersOf(config).sort(), metadata };
+  const subjects = config.filter_subjects ?? (config.filter_subject ? [config.filter_subject] : []);
+  return { ...config, filter_subjects: [...subjects].sort() };
 }
 
 /** Takes a share of a durable consumer's messages. */

@@ -5,9 +5,6 @@ import { NoRespondersError, RequestError, TimeoutError } from '@nats-io/transpor
 /** The server's code for a message that names another newest message than there is. Source: server/errors.json. */
 const wrongLastMessage = 10_070;
 
-/** The server's words for a message that does not fit into its stream. Source: server/store.go. */
-const streamFull = 'maximum bytes exceeded';
-
 /** Whether an error says that the stream or consumer does not exist. */
 export function isMissing(error: unknown): boolean {
   return (
@@ -43,10 +40,6 @@ export function natsError(what: string, error: unknown): CodedError {
   if (error instanceof JetStreamApiError) {
     if (error.code === wrongLastMessage)
       return new CodedError('failed_precondition', 'OUT_OF_ORDER', `${what}: ${error.message}`, {
-        cause: error,
-      });
-    if (error.message === streamFull)
-      return new CodedError('resource_exhausted', 'STREAM_FULL', `${what}: the stream is full; retry`, {
         cause: error,
       });
     const kind = error.status === 503 ? 'unavailable' : 'failed_precondition';

@@ -49,7 +49,7 @@ export async function applyStream(manager: JetStreamManager, settings: StreamSet
     description: settings.description,
     retention: RetentionPolicy.Limits,
     storage: StorageType.File,
-    discard: settings.whenFull === 'refuse' ? DiscardPolicy.New : DiscardPolicy.Old,
+    discard: DiscardPolicy.Old,
     max_age: nanos(settings.maxAgeMs),
     max_bytes: settings.maxBytes,
     max_msg_size: settings.maxMessageBytes,
@@ -98,10 +98,6 @@ export async function removeMessage(manager: JetStreamManager, stream: string, s
       if (!isMissing(error)) throw error;
     }),
   );
-}
-
-export async function trim(manager: JetStreamManager, stream: string, before: number): Promise<void> {
-  await orUnavailable(`stream ${stream}`, () => manager.streams.purge(stream, { seq: before }));
 }
 
 function streamInfo(manager: JetStreamManager, name: string): Promise<StreamInfo | undefined> {

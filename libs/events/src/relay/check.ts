@@ -5,11 +5,9 @@ import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import type { StreamState, Streams } from '../port.ts';
 import { streamAgeMs } from '../stream.ts';
-import { fillOf, findLoss, markOf } from './gap.ts';
-import { crowded } from './hold.ts';
+import { findLoss, markOf } from './gap.ts';
 import { createMarks, type Placed } from './marks.ts';
 import { refillStream } from './refill.ts';
-import { createRoom } from './room.ts';
 
 /** A loss that the relay noticed and made good. */
 export interface Gap {
@@ -28,40 +26,18 @@ export interface CheckOptions {
   readonly cursor: string;
   readonly log: Log;
   readonly clock: Clock;
-  readonly holdMs?: number | undefined;
   readonly onGap?: ((gap: Gap) => void) | undefined;
 }
 
-/** Compares a stream with what is remembered of it, puts back what it lost, and makes room in it. */
+/** Compares a stream with what is remembered of it, and puts back what it lost. */
 export function createCheck(options: CheckOptions) {
   const { store, bus, context, cursor, log, clock } = options;
   const { name } = streamOf(context);
   const marks = createMarks(store.cursors, cursor);
-  const room = createRoom({ ...options, marks });
   let newest: Placed | undefined;
-  /** A loss is not made good yet: nothing may be remembered that would hide it. */
-  let mending = false;
-  /** Where the stream was made to begin since the comparison began. */
-  let trimmedTo = 0;
-
-  async function trim() {
-    return room.trim(await requireState(), async (first) => {
-      trimmedTo = first;
-      if (mending) return;
-      await room.noteOldest(first);
-      await marks.writeFirst(first);
-    });
-  }
-
-  /** Makes room in a stream that refused an event. Throws STREAM_FULL when a consumer holds what would have to go. */
-  async function makeRoom(): Promise<void> {
-    const holders = await trim();
-    if (holders.length > 0) room.refuse(holders);
-  }
 
   async function findReason(state: StreamState, position: number): Promise<string | undefined> {
     const [now, before] = [markOf(state, clock.now()), await marks.read()];
-    if (before?.first === 0) await room.noteOldest(now.first);
     if (position > 0 && now.last === 0) return 'the stream is empty, but events were published';
     const loss = before && findLoss(before, now, streamAgeMs, clock.now());
     if (loss || !newest || newest.at < now.first) return loss;
@@ -75,7 +51,7 @@ export function createCheck(options: CheckOptions) {
   async function refill(position: number): Promise<number> {
     const sinceMs = clock.now() - streamAgeMs;
     // Beyond the position too: another relay may be about to move it on what was lost.
-    const done = await refillStream({ store, bus, context, to: position, beyond: true, sinceMs, makeRoom });
+    const done = await refillStream({ store, bus, context, to: position, beyond: true, sinceMs });
     newest = done.newest;
     await marks.replaceNewest(newest ?? { at: 0, sequence: 0 });
     return done.published;
@@ -88,27 +64,18 @@ export function createCheck(options: CheckOptions) {
   }
 
   return {
-    makeRoom,
-    /** Makes room, where it can, before a stream refuses anything: not only the relay publishes to it. */
-    async makeRoomAhead(): Promise<void> {
-      if (fillOf(await requireState()) > crowded) await trim();
-    },
     /** Compares, and tells the gap that was found and refilled. */
     async compare(): Promise<Gap | undefined> {
       // Another replica may have come further than this one.
       const position = await store.cursors.get(cursor);
-      trimmedTo = 0;
       newest = await marks.readNewest();
       const state = await requireState();
       const reason = await findReason(state, position);
       if (reason)
         log.warn({ stream: name, reason }, 'the stream lost events; publishing them again from the record');
-      mending = reason !== undefined;
       const published = reason ? await refill(position) : 0;
       // As it was before: what gets lost meanwhile must differ from it.
-      const mark = markOf(state, clock.now());
-      await marks.write({ ...mark, first: Math.max(mark.first, trimmedTo) });
-      mending = false;
+      await marks.write(markOf(state, clock.now()));
       if (!reason) return undefined;
       const gap = { context, reason, published };
       log.warn({ stream: name, ...gap }, `the stream was refilled with ${published} events`);

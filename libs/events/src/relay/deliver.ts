@@ -8,8 +8,7 @@ import { type SendOptions, sendEvent } from '../publish.ts';
 /**
  * Publishes a recorded event until the stream has it, and tells where. A server may still know the id of a message
  * that it lost, and say "duplicate" of what is not there; then another de-duplication id lets it in. `requireSame` is
- * asked before each try whether the stream is the one that was looked at. Throws `unavailable`, OUT_OF_ORDER
- * and STREAM_FULL.
+ * asked before each try whether the stream is the one that was looked at. Throws `unavailable` and OUT_OF_ORDER.
  */
 export async function deliver(
   bus: Pick<Streams, 'send' | 'readMessage'>,

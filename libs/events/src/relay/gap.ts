@@ -4,13 +4,14 @@ import type { StreamState } from '../port.ts';
 export interface StreamMark {
   /** When the stream was made, as epoch milliseconds. */
   readonly createdMs: number;
-  /** Where it begins; 0 in a mark of a release whose streams dropped their oldest messages by themselves. */
   readonly first: number;
   readonly last: number;
   /** When the oldest message was stored, at the earliest; 0 when that is not known. */
   readonly firstMs: number;
   /** How many messages between the first and the last are gone. */
   readonly holes: number;
+  /** How full the stream is: bytes by the most it keeps, 0 to 1. */
+  readonly fill: number;
 }
 
 /** The mark of a stream as it is now. What an empty stream will hold is stored later than now. */
@@ -18,7 +19,7 @@ export function markOf(state: StreamState, nowMs: number): StreamMark {
   const { createdMs, first, last, messages } = state;
   const firstMs = messages === 0 ? nowMs : state.firstMs;
   const span = messages === 0 ? 0 : last - first + 1;
-  return { createdMs, first, last, firstMs, holes: span - messages };
+  return { createdMs, first, last, firstMs, holes: span - messages, fill: fillOf(state) };
 }
 
 /** How full a stream is, 0 to 1. */
@@ -27,8 +28,8 @@ export function fillOf({ bytes, maxBytes }: StreamState): number {
 }
 
 /**
- * Says what a stream lost since it was last seen, or undefined when all is as it should be. Only age may take messages
- * away, and only the oldest; what the relay let go is not in `before` any more.
+ * Says what a stream lost since it was last seen, or undefined when all is as it should be. Only age and size may
+ * take messages away, and only the oldest.
  */
 export function findLoss(
   before: StreamMark,
@@ -40,7 +41,8 @@ export function findLoss(
   if (now.last < before.last) return `the stream ends at ${now.last}, but ${before.last} was acknowledged`;
   if (now.holes > before.holes) return `${now.holes - before.holes} messages inside the stream are gone`;
   const expired = before.firstMs === 0 || before.firstMs <= nowMs - ageMs + 60_000;
-  if (before.first > 0 && now.first > before.first && !expired)
+  const full = Math.max(before.fill, now.fill) > 0.9;
+  if (now.first > before.first && !expired && !full)
     return `the stream begins at ${now.first}, but messages from ${before.first} on are not old enough to go`;
   return undefined;
 }
@@ -48,6 +50,7 @@ export function findLoss(
 /** A set of sequence numbers in 8 KiB pages: a million of them take 128 KiB. */
 export function createSequenceSet() {
   const pages = new Map<number, Uint8Array>();
+  let smallest = Number.POSITIVE_INFINITY;
   return {
     add(sequence: number): void {
       const page = Math.floor(sequence / 65_536);
@@ -55,11 +58,16 @@ export function createSequenceSet() {
       pages.set(page, bits);
       const bit = sequence % 65_536;
       bits[bit >> 3] = bits[bit >> 3]! | (1 << (bit & 7));
+      smallest = Math.min(smallest, sequence);
     },
     has(sequence: number): boolean {
       const bits = pages.get(Math.floor(sequence / 65_536));
       const bit = sequence % 65_536;
       return bits !== undefined && (bits[bit >> 3]! & (1 << (bit & 7))) !== 0;
+    },
+    /** The smallest number in the set; infinity when it is empty. */
+    get smallest() {
+      return smallest;
     },
   };
 }

@@ -1,4 +1,3 @@
-import type { Context } from '@millrace/contracts';
 import type { Cursors } from '@millrace/documents';
 import type { StreamMark } from './gap.ts';
 
@@ -10,9 +9,6 @@ export interface Placed {
   readonly sequence: number;
 }
 
-/** The name of the cursor of a context's relay. */
-export const cursorOf = (context: Context) => `relay-${context}`;
-
 const always = { force: true };
 
 /** Keeps what is remembered of a stream in the store, as numbers beside the relay's cursor. */
@@ -23,30 +19,21 @@ export function createMarks(cursors: Cursors, cursor: string) {
   return {
     /** The mark of the last check; undefined before the first. */
     async read(): Promise<StreamMark | undefined> {
-      const parts = ['created', 'begin', 'last', 'first-time', 'holes'].map(get);
-      const [createdMs = 0, first = 0, last = 0, firstMs = 0, holes = 0] = await Promise.all(parts);
-      return createdMs === 0 ? undefined : { createdMs, first, last, firstMs, holes };
+      const parts = ['created', 'first', 'last', 'first-time', 'holes', 'fill'].map(get);
+      const [createdMs = 0, first = 0, last = 0, firstMs = 0, holes = 0, fill = 0] = await Promise.all(parts);
+      return createdMs === 0 ? undefined : { createdMs, first, last, firstMs, holes, fill: fill / 100 };
     },
     async write(mark: StreamMark): Promise<void> {
       await Promise.all([
-        set('begin', mark.first),
+        set('first', mark.first),
         set('last', mark.last),
         set('first-time', mark.firstMs),
         set('holes', mark.holes),
+        set('fill', Math.floor(mark.fill * 100)),
       ]);
       // Last: half a mark must not pass for one of the new stream.
       await set('created', mark.createdMs);
     },
-    /** The oldest event that the stream still has to hold: all before it were let go. */
-    readOldest: () => get('oldest'),
-    async writeOldest(sequence: number): Promise<void> {
-      await cursors.set(`${cursor}/oldest`, sequence);
-    },
-    /** To be called before the messages go: a stream that begins earlier than remembered has lost nothing. */
-    writeFirst: (first: number) => set('begin', first),
-    /** Up to which place the stream may not be in the order of the record, because events were put back. */
-    readMended: () => get('mended'),
-    writeMended: (place: number) => set('mended', place),
     /** The newest acknowledged event and where it is; undefined when none is remembered. */
     async readNewest(): Promise<Placed | undefined> {
       const [at = 0, sequence = 0] = await Promise.all([get('newest-at'), get('newest')]);

@@ -1,14 +1,14 @@
 import { channel } from 'node:diagnostics_channel';
 import { type Context, streamOf } from '@millrace/contracts';
 import type { DocumentStore } from '@millrace/documents';
-import { from, isCoded, unavailable } from '@millrace/errors';
+import { from, unavailable } from '@millrace/errors';
 import { type Clock, systemClock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import type { Streams } from '../port.ts';
 import { ensureStream, type StreamOptions } from '../stream.ts';
 import { createCheck, type Gap } from './check.ts';
 import { deliver } from './deliver.ts';
-import { cursorOf, type Placed } from './marks.ts';
+import type { Placed } from './marks.ts';
 import { publishInOrder } from './order.ts';
 import { createProgress } from './progress.ts';
 import { createWake } from './wake.ts';
@@ -16,9 +16,6 @@ import { createWake } from './wake.ts';
 /** Race points: where a fault test ends or freezes the process. */
 const beforePublish = channel('millrace:relay.before-publish');
 const afterPublish = channel('millrace:relay.after-publish');
-
-/** How often a stream that is full is looked at. */
-const fullMs = 1_000;
 
 export interface RelayOptions {
   readonly store: Pick<DocumentStore, 'events' | 'cursors' | 'leases'>;
@@ -37,11 +34,6 @@ export interface RelayOptions {
   readonly leaseMs?: number;
   /** How long one publish waits for its acknowledgement. @default 5000 */
   readonly publishTimeoutMs?: number;
-  /**
-   * How long a full stream waits for a consumer that holds it, before the consumer loses events; by the monotonic clock,
-   * in memory: a restart begins it anew. @default 24 hours
-   */
-  readonly holdMs?: number;
   readonly onGap?: (gap: Gap) => void;
   /** @default the system's */
   readonly clock?: Clock;
@@ -66,9 +58,9 @@ export interface Relay {
 export function startRelay(options: RelayOptions): Relay {
   const { store, bus, context, log, clock = systemClock, random = Math.random } = options;
   const { name } = streamOf(context);
-  const cursor = cursorOf(context);
+  const cursor = `relay-${context}`;
   const owner = `${bus.name}-${process.pid}-${random().toString(36).slice(2, 10)}`;
-  const { compare, remember, makeRoom, makeRoomAhead } = createCheck({ ...options, clock, cursor });
+  const { compare, remember } = createCheck({ ...options, clock, cursor });
   const wake = createWake(clock);
   const progress = createProgress(async ({ upTo, stored }) => {
     await remember(stored);
@@ -83,7 +75,6 @@ export function startRelay(options: RelayOptions): Relay {
   let checkedIn = -1;
   let checkedAt = Number.NEGATIVE_INFINITY;
   let checking: Promise<Gap | undefined> | undefined;
-  let full = false;
   const stopping = new AbortController();
 
   const unsubscribers = [
@@ -169,13 +160,9 @@ export function startRelay(options: RelayOptions): Relay {
       readyIn = current;
     }
     const due = clock.monotonic() - checkedAt >= (options.checkMs ?? 30_000);
-    // What is let go must be whole until then, or nobody would notice that something was lost of it.
-    if (checkedIn !== current || due || full) await check();
+    if (checkedIn !== current || due) await check();
     // It may have been begun before NATS went away.
     if (checkedIn !== current) return;
-    if (full) await makeRoom();
-    else if (due) await makeRoomAhead();
-    full = false;
     const pollMs = options.pollMs ?? 250;
     if ((await relayBatch(current)) > 0) idle = 0;
     else await wake.wait(idle++ < 20 ? pollMs : pollMs * 4);
@@ -189,12 +176,6 @@ export function startRelay(options: RelayOptions): Relay {
         failures = 0;
       } catch (caught) {
         if (stopping.signal.aborted) break;
-        if (isCoded(caught, 'STREAM_FULL')) {
-          // Not when it was refused for the first time: then there may be room at once.
-          if (full) await clock.sleep(fullMs, stopping.signal);
-          full = true;
-          continue;
-        }
         failures++;
         distrust();
         // What could not be remembered is published again, and known to the stream.

@@ -54,9 +54,8 @@ export async function* verifyStorage(storage: Storage, signal: AbortSignal): Asy
       failed,
     );
   signal.throwIfAborted();
-  const published = await republish()
-    .then((refill) => refill.published)
-    .catch(failed);
+  const refilled = documents.events.last().then((to) => republish({ from: 1, to }));
+  const published = await refilled.then((refill) => refill.published).catch(failed);
   yield { blobs: count, published: published ?? 0 };
   if (failures.length > 0) throw failures[0];
 }

@@ -51,12 +51,6 @@ export type TriggerDecision =
   | { readonly do: 'leave_out'; readonly reason: string }
   | { readonly do: 'fire'; readonly parameters: readonly Parameter[]; readonly reason: string };
 
-/** Whether an event was before its trigger began; a trigger never begins earlier than it did. */
-export const isTooEarly = (
-  { activeSinceMs }: Pick<Trigger, 'activeSinceMs'>,
-  { timeMs }: Pick<TriggerEvent, 'timeMs'>,
-): boolean => timeMs < activeSinceMs;
-
 /** What a trigger does about an event while `open` of its runs are not terminal. Pure. */
 export function decideTrigger(
   trigger: Trigger,
@@ -66,7 +60,7 @@ export function decideTrigger(
   nowMs: number,
 ): TriggerDecision {
   if (trigger.paused) return { do: 'nothing', reason: 'it rests' };
-  if (isTooEarly(trigger, event)) return { do: 'nothing', reason: 'the event was before it began' };
+  if (event.timeMs < trigger.activeSinceMs) return { do: 'nothing', reason: 'the event was before it began' };
   if (event.type !== trigger.eventType || event.project !== trigger.project)
     return { do: 'nothing', reason: 'the event is of another type or project' };
   const { resource } = trigger;

@@ -240,7 +240,6 @@ export type ReplayEventsRequest = Message<"millrace.common.v1.ReplayEventsReques
 
   /**
    * The last sequence number to publish again; 0 means the newest.
-   * Only with an end events that a full stream let go are published again, too.
    *
    * @generated from field: int64 to_sequence = 2;
    */
