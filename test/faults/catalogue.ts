@@ -28,13 +28,16 @@ export interface Report {
   readonly problems: readonly string[];
 }
 
+/** The longest it may take on a machine with nothing else to do, in milliseconds. */
+export const limitOf = ({ limitMs = 90_000 }: Scenario): number => limitMs;
+
 /** Runs a scenario and its control, within its limit. Never throws. */
 export async function play(scenario: Scenario, seed: number): Promise<Report> {
   const begun = performance.now();
   const seconds = () => (performance.now() - begun) / 1000;
   const skipped = await scenario.missing?.();
   if (skipped !== undefined) return { scenario, seconds: seconds(), skipped, problems: [] };
-  const limitMs = slowness * (scenario.limitMs ?? 90_000);
+  const limitMs = slowness * limitOf(scenario);
   try {
     const both = async () => {
       const run = await scenario.run(createChance(seed));

@@ -1,6 +1,6 @@
 /**
  * A process full of clients, each with a channel of its own, which log one point after the other. Argument: JSON of
- * {@link CrowdOrder}. Told `again`, it says `answered` once each client has had another answer; told `end`, it says
+ * {@link ClientsOrder}. Told `again`, it says `answered` once each client has had another answer; told `end`, it says
  * {@link CrowdTold} and ends.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -8,33 +8,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isCoded } from '@millrace/errors';
 import { connect } from '@millrace/sdk';
 import { until } from '@millrace/testing';
+import { type ClientsOrder, type ClientsTold, stepsEach } from './clients.ts';
 
-export interface CrowdOrder {
-  /** Where tracking listens. */
-  readonly address: string;
-  /** The run that is logged to. */
-  readonly run: string;
-  /** The key of this process's points. */
-  readonly name: string;
-  readonly clients: number;
-}
-
-export interface CrowdTold {
-  /** Steps whose call answered OK, as `key/step`. */
-  readonly acknowledged: readonly string[];
-  /** Steps that were sent and got no answer, or another. */
-  readonly maybe: readonly string[];
+export interface CrowdTold extends ClientsTold {
   /** The longest time in which nobody had a turn, between the last two times it was told `again`. */
   readonly stillMs: number;
 }
 
-/** More steps than a client logs. */
-const most = 100_000;
 /** How long a client rests after each point, in milliseconds. */
 const restMs = 500;
 
 if (import.meta.main) {
-  const { tell, end } = startCrowd(JSON.parse(process.argv[2] ?? '') as CrowdOrder);
+  const { tell, end } = startCrowd(JSON.parse(process.argv[2] ?? '') as ClientsOrder);
   process.on('disconnect', () => process.exit(1));
   process.on('message', async (word) => {
     if (word === 'again') process.send?.(await tell());
@@ -42,7 +27,7 @@ if (import.meta.main) {
   });
 }
 
-function startCrowd({ address, run, name, clients }: CrowdOrder) {
+function startCrowd({ address, run, name, clients }: ClientsOrder) {
   const acknowledged: string[] = [];
   const maybe: string[] = [];
   const turns = monitorEventLoopDelay({ resolution: 10 });
@@ -55,7 +40,7 @@ function startCrowd({ address, run, name, clients }: CrowdOrder) {
     const millrace = connect({ endpoints: { services: { tracking: address } }, project: 'default' });
     // They do not come all at once.
     await sleep(Math.random() * restMs);
-    for (let step = number * most; !ending; step++) {
+    for (let step = number * stepsEach; !ending; step++) {
       const request = { name: run, metrics: [{ key: name, value: step, step: BigInt(step) }] };
       const id = `${name}/${step}`;
       try {

@@ -1,46 +1,32 @@
 /**
  * A process full of clients, each with a connection of its own, which log their steps, one after the other. Argument: JSON
- * of {@link SwarmOrder}. Says `met` once each client was answered or turned away; told `end`, it says {@link SwarmTold} and
+ * of {@link ClientsOrder}. Says `met` once each client was answered or turned away; told `end`, it says {@link SwarmTold} and
  * ends.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { LogBatchRequestSchema } from '@millrace/contracts/tracking';
+import { type ClientsOrder, type ClientsTold, stepsEach } from './clients.ts';
 import { begin, dial, frame } from './wire.ts';
 
-export interface SwarmOrder {
-  readonly address: string;
-  /** The run that is logged to. */
-  readonly run: string;
-  /** The key of this process's points. */
-  readonly name: string;
-  readonly clients: number;
-}
-
-export interface SwarmTold {
-  /** Steps whose call answered OK, as `key/step`. */
-  readonly acknowledged: readonly string[];
-  /** Steps that were sent and got no answer, or another. */
-  readonly maybe: readonly string[];
+export interface SwarmTold extends ClientsTold {
   /** How many calls were answered so; `none` where the connection was closed instead. */
   readonly statuses: Readonly<Record<string, number>>;
 }
 
 /** The longest time until a swarm says `met`, in milliseconds: a connection may have to wait for long. */
 const mostMeetingMs = 10_000;
-/** More steps than a client logs. */
-const most = 100_000;
 const logBatch = '/millrace.tracking.v1.TrackingService/LogBatch';
 
 if (import.meta.main) {
-  const { met, end } = startSwarm(JSON.parse(process.argv[2] ?? '') as SwarmOrder);
+  const { met, end } = startSwarm(JSON.parse(process.argv[2] ?? '') as ClientsOrder);
   process.on('disconnect', () => process.exit(1));
   process.on('message', async () => process.send?.(await end(), () => process.exit(0)));
   await Promise.race([met, sleep(mostMeetingMs)]);
   process.send?.('met');
 }
 
-function startSwarm({ address, run, name, clients }: SwarmOrder) {
+function startSwarm({ address, run, name, clients }: ClientsOrder) {
   const acknowledged: string[] = [];
   const maybe: string[] = [];
   const statuses: Record<string, number> = {};
@@ -49,7 +35,7 @@ function startSwarm({ address, run, name, clients }: SwarmOrder) {
 
   async function client(number: number): Promise<void> {
     let session = dial(address);
-    for (let step = number * most; !ending; step++) {
+    for (let step = number * stepsEach; !ending; step++) {
       const metrics = [{ key: name, value: step, step: BigInt(step) }];
       const request = create(LogBatchRequestSchema, { name: run, metrics });
       // A connection that was closed just after an answer takes no other call, and says so by throwing.

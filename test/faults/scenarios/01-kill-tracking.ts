@@ -73,7 +73,6 @@ async function untilBusy({ acknowledged }: BatchLoad, chance: Chance): Promise<v
 export const scenario: Scenario = {
   number: 1,
   name: 'kill -9 of tracking, again and again while 32 clients log batches and retry',
-  limitMs: 200_000,
   invariant: 'each acknowledged point is there once, each other at most once, steps in order',
   run: killUnderLoad,
   // The commit may be one that nobody waits for.

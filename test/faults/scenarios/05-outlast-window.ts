@@ -131,7 +131,6 @@ export const scenario: Scenario = {
   number: 5,
   name: 'kill -9 of tracking after a publish, away for longer than the stream knows ids',
   invariant: 'the stream may hold an event twice, a trigger answers it once',
-  limitMs: 200_000,
   run: (chance) =>
     untilMet(5, async () => {
       const outcome = await publishTwice(chance);

@@ -113,7 +113,7 @@ export const scenario: Scenario = {
   number: 18,
   name: 'an orchestrator freezes before a claim and finishes its steps after another took over',
   invariant: 'what is late is refused, its outputs are nobody’s and are removed; the others stay',
-  limitMs: 200_000,
+  limitMs: 150_000,
   run: (chance) => untilMet(3, () => wakeLate(chance, 2_000, 20_000)),
   // Without the sweep what was refused stays, unless whoever wakes up sees at once that it lost its lease and stores nothing.
   control: (chance) => repeated(6, () => wakeLate(chance, 3_600_000, 3_000)),

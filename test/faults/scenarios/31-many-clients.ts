@@ -1,11 +1,10 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
+import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startService, until } from '@millrace/testing';
 import { readPoints, startBatchLoad } from '../batch-load.ts';
+import { ask, heard, startClients } from '../clients.ts';
 import type { Outcome, Scenario } from '../scenario.ts';
-import type { SwarmOrder, SwarmTold } from '../swarm.ts';
+import type { SwarmTold } from '../swarm.ts';
 import { tally } from '../tally.ts';
 import { missingCounts, openFiles, residentBytes } from '../wire.ts';
 
@@ -46,10 +45,12 @@ async function crowd(
   try {
     const files = await openFiles(pid);
     const run = load.runs[0] ?? '';
-    swarms = Array.from({ length: processes }, (_, p) => start({ address, run, name: `p${p}`, clients }));
-    await Promise.all(swarms.map(told));
+    swarms = Array.from({ length: processes }, (_, p) =>
+      startClients('swarm.ts', { address, run, name: `p${p}`, clients }),
+    );
+    await Promise.all(swarms.map(heard));
     await sleep(forMs);
-    const all = await Promise.all(swarms.map(end));
+    const all = await Promise.all(swarms.map((swarm) => ask<SwarmTold>(swarm, 'end')));
     const before = load.acknowledged.size;
     await until(() => load.acknowledged.size > before + 20, {
       what: 'answers after the crowd has left',
@@ -79,22 +80,6 @@ async function crowd(
     await load.stop();
     load.close();
   }
-}
-
-function start(order: SwarmOrder): ChildProcess {
-  return fork(join(import.meta.dirname, '../swarm.ts'), [JSON.stringify(order)]);
-}
-
-/** What a swarm says next. */
-async function told<T>(swarm: ChildProcess): Promise<T> {
-  const died = once(swarm, 'exit').then(([code]) => Promise.reject(new Error(`a swarm ended with ${code}`)));
-  return Promise.race([once(swarm, 'message').then(([message]) => message as T), died]);
-}
-
-function end(swarm: ChildProcess): Promise<SwarmTold> {
-  const last = told<SwarmTold>(swarm);
-  swarm.send('end');
-  return last;
 }
 
 export const scenario: Scenario = {

@@ -1,12 +1,11 @@
-import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startService } from '@millrace/testing';
 import { readPoints, startBatchLoad } from '../batch-load.ts';
-import type { CrowdOrder, CrowdTold } from '../crowd.ts';
+import { ask, startClients } from '../clients.ts';
+import type { CrowdTold } from '../crowd.ts';
 import type { Outcome, Scenario } from '../scenario.ts';
 import { tally, together } from '../tally.ts';
 
@@ -39,7 +38,7 @@ async function comeBack(execArgv: readonly string[]): Promise<Return> {
   const load = await startBatchLoad({ address, clients: 1, runs: 1, restMs: 500 });
   const run = load.runs[0] ?? '';
   const crowd = Array.from({ length: processes }, (_, p) =>
-    startCrowd({ address, run, name: `p${p}`, clients }, execArgv),
+    startClients('crowd.ts', { address, run, name: `p${p}`, clients }, execArgv),
   );
   try {
     await Promise.all(crowd.map((one) => ask(one, 'again')));
@@ -75,18 +74,6 @@ const withBreaches = (found: Outcome, more: readonly string[]): Outcome => ({
   ...found,
   breaches: [...found.breaches, ...more],
 });
-
-function startCrowd(order: CrowdOrder, execArgv: readonly string[]): ChildProcess {
-  const file = join(import.meta.dirname, '../crowd.ts');
-  return fork(file, [JSON.stringify(order)], { execArgv: [...execArgv] });
-}
-
-async function ask<T>(crowd: ChildProcess, word: 'again' | 'end'): Promise<T> {
-  const died = once(crowd, 'exit').then(([code]) => Promise.reject(new Error(`a crowd ended with ${code}`)));
-  const answer = once(crowd, 'message').then(([told]) => told as T);
-  crowd.send(word);
-  return Promise.race([answer, died]);
-}
 
 /** Listens in the place of a service that is away, and turns everybody away. Gives when they came, in milliseconds. */
 async function countKnocks(port: number, forMs: number) {
